@@ -1,10 +1,13 @@
 #!/usr/bin/python3
 """Results of tools/test, one line a case: verdict, stage, name and reason, separated by tabs.
 
-results.py cases STAGE JUNIT   prints the lines of what ctest wrote. A test that is itself a run of many cases
-                               (GoogleTest, unittest) counts as its cases, so that a skip among them is seen.
-results.py summary FILE        prints the table of FILE's lines, the failures, the reasons of skips, and the sum.
-                               Exits 1 if anything failed or nothing ran.
+results.py ctest STAGE JUNIT              prints the lines of what ctest wrote
+results.py program STAGE NAME STATUS LOG  prints the lines of one program
+results.py summary FILE                   prints the table of FILE's lines, the reasons of skips, the failures, and the
+                                          sum; exits 1 if anything failed or nothing ran
+
+A program that is itself a run of many cases (GoogleTest, unittest) counts as its cases, so that a skip among them is
+seen.
 """
 import collections
 import re
@@ -45,22 +48,37 @@ def unittest_cases(name, text):
         yield from [("passed", name, "")] * max(0, int(ran) - failed - count["skipped"])
 
 
-def own_case(test, text):
-    """A plain program: its own verdict; the last line it printed says why it skipped."""
-    if test.find("skipped") is not None:
-        lines = text.strip().splitlines()
-        return "skipped", test.get("name"), lines[-1] if lines else "no reason given"
-    return ("failed" if test.find("failure") is not None else "passed"), test.get("name"), ""
+def verdicts(name, text, status):
+    """The cases of one program: those it counted itself, or else its own by its status (77: could not run)."""
+    found = [*gtest_cases(text), *unittest_cases(name, text)]
+    if status == 77 and not found:
+        found = [("skipped", name, (text.strip() or "no reason given").splitlines()[-1])]
+    elif status not in (0, 77) and not any(verdict == "failed" for verdict, *_ in found):
+        found.append(("failed", name, ""))  # crashed, timed out, or is no test framework's
+    return found or [("passed", name, "")]
 
 
-def cases(stage, junit):
+def show(stage, found):
+    for verdict, name, reason in found:
+        print(verdict, stage, name, reason.replace("\t", " "), sep="\t")
+
+
+def ctest_status(test):
+    """ctest also says "skipped" of a test whose program is missing."""
+    skipped = test.find("skipped")
+    if skipped is not None and skipped.get("message", "").startswith("SKIP_"):
+        return 77
+    return 0 if test.get("status") == "run" else 1
+
+
+def ctest_cases(stage, junit):
     for test in xml.etree.ElementTree.parse(junit).iter("testcase"):
-        text = test.findtext("system-out") or ""
-        found = [*gtest_cases(text), *unittest_cases(test.get("name"), text)] or [own_case(test, text)]
-        if test.find("failure") is not None and not any(verdict == "failed" for verdict, *_ in found):
-            found.append(("failed", test.get("name"), ""))  # crashed, or timed out
-        for verdict, name, reason in found:
-            print(verdict, stage, name, reason.replace("\t", " "), sep="\t")
+        show(stage, verdicts(test.get("name"), test.findtext("system-out") or "", ctest_status(test)))
+
+
+def program_cases(stage, name, status, log):
+    with open(log, encoding="utf-8", errors="replace") as text:
+        show(stage, verdicts(name, text.read(), int(status)))
 
 
 def summary(path):
@@ -83,9 +101,5 @@ def summary(path):
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["cases"] and len(sys.argv) == 4:
-        cases(*sys.argv[2:])
-    elif sys.argv[1:2] == ["summary"] and len(sys.argv) == 3:
-        sys.exit(summary(sys.argv[2]))
-    else:
-        sys.exit(__doc__)
+    ACTIONS = {"ctest": ctest_cases, "program": program_cases, "summary": summary}
+    sys.exit(ACTIONS[sys.argv[1]](*sys.argv[2:]))
