@@ -1,0 +1,107 @@
+#include "os/memory.h"
+
+#include <numaif.h>
+#include <sys/mman.h>
+
+#include <cerrno>
+#include <cinttypes>
+#include <cstdio>
+#include <memory>
+
+#include "os/kernel_numbers.h"
+
+namespace weir::os {
+namespace {
+
+int result_of(int returned) { return returned == 0 ? 0 : -errno; }
+
+int flags_of(PageKind kind) {
+  constexpr int common = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
+  return kind == PageKind::huge_tlb_2m ? common | MAP_HUGETLB | static_cast<int>(kernel::kHuge2MiB) : common;
+}
+
+std::byte* map_nothing(void* where, std::size_t bytes, int extra_flags) {
+  void* got = mmap(where, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | extra_flags, -1, 0);
+  return got == MAP_FAILED ? nullptr : static_cast<std::byte*>(got);
+}
+
+struct CloseFile {
+  void operator()(std::FILE* file) const { std::fclose(file); }
+};
+
+}  // namespace
+
+std::byte* reserve(std::size_t bytes, std::size_t alignment) {
+  std::byte* start = map_nothing(nullptr, bytes + alignment, 0);
+  if (start == nullptr) return nullptr;
+  const auto address = reinterpret_cast<std::uintptr_t>(start);
+  const std::size_t skip = (alignment - address % alignment) % alignment;
+  if (skip > 0) munmap(start, skip);
+  munmap(start + skip + bytes, alignment - skip);
+  return start + skip;
+}
+
+int map_at(std::byte* where, std::size_t bytes, PageKind kind) {
+  if (mmap(where, bytes, PROT_READ | PROT_WRITE, flags_of(kind), -1, 0) == MAP_FAILED) {
+    const int error = -errno;
+    unmap_to_reserved(where, bytes);
+    return error;
+  }
+  if (kind == PageKind::huge_tlb_2m) return 0;
+  const int advice = kind == PageKind::transparent_huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE;
+  const int error = result_of(madvise(where, bytes, advice));
+  if (error == 0 || kind == PageKind::small) return 0;  // a kernel without THP has small pages anyway
+  unmap_to_reserved(where, bytes);
+  return error;
+}
+
+int unmap_to_reserved(std::byte* where, std::size_t bytes) {
+  return map_nothing(where, bytes, MAP_FIXED) == nullptr ? -errno : 0;
+}
+
+int release(std::byte* where, std::size_t bytes) { return result_of(munmap(where, bytes)); }
+
+int bind_to_node(std::byte* where, std::size_t bytes, int node) {
+  const unsigned long mask = 1UL << node;
+  return result_of(static_cast<int>(mbind(where, bytes, MPOL_BIND, &mask, sizeof mask * 8 + 1, 0)));
+}
+
+int exclude_from_fork(std::byte* where, std::size_t bytes) { return result_of(madvise(where, bytes, MADV_DONTFORK)); }
+
+int populate(std::byte* where, std::size_t bytes) {
+  return result_of(madvise(where, bytes, kernel::kMadvPopulateWrite));
+}
+
+void populate_by_touch(std::byte* where, std::size_t bytes) {
+  for (std::size_t at = 0; at < bytes; at += 4096) *reinterpret_cast<volatile std::byte*>(where + at) = std::byte{0};
+}
+
+int lock(std::byte* where, std::size_t bytes) { return result_of(mlock(where, bytes)); }
+
+int query_nodes(std::span<void* const> addresses, std::span<int> nodes) {
+  return result_of(static_cast<int>(
+      move_pages(0, addresses.size(), const_cast<void**>(addresses.data()), nullptr, nodes.data(), 0)));
+}
+
+std::size_t transparent_huge_bytes(const std::byte* where, std::size_t bytes) {
+  const std::unique_ptr<std::FILE, CloseFile> smaps(std::fopen("/proc/self/smaps", "re"));
+  if (!smaps) return 0;
+  const auto first = reinterpret_cast<std::uintptr_t>(where);
+  const std::uintptr_t last = first + bytes;
+  bool inside = false;
+  std::size_t total = 0;
+  char line[512];
+  while (std::fgets(line, sizeof line, smaps.get()) != nullptr) {
+    std::uintptr_t from = 0;
+    std::uintptr_t to = 0;
+    std::size_t kib = 0;
+    if (std::sscanf(line, "%" SCNxPTR "-%" SCNxPTR " ", &from, &to) == 2) {
+      inside = from >= first && to <= last;
+    } else if (inside && std::sscanf(line, "AnonHugePages: %zu kB", &kib) == 1) {
+      total += kib * 1024;
+    }
+  }
+  return total;
+}
+
+}  // namespace weir::os

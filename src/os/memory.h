@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+// Address space and the pages behind it. Every function returns 0 (or a count) or -errno.
+
+namespace weir::os {
+
+enum class PageKind { huge_tlb_2m, transparent_huge, small };
+
+/// Reserves address space that nothing backs: touching it is SIGSEGV. Returns nullptr when there is none.
+/// REQUIRES: alignment is a power of two of at least a page.
+std::byte* reserve(std::size_t bytes, std::size_t alignment);
+
+/// Puts memory of the kind at `where`, inside a reservation; nothing is populated. On failure the range is reserved again.
+int map_at(std::byte* where, std::size_t bytes, PageKind kind);
+
+/// Takes the memory away and leaves the range reserved.
+int unmap_to_reserved(std::byte* where, std::size_t bytes);
+
+int release(std::byte* where, std::size_t bytes);
+
+/// Binds the range to one node, before it is populated.
+int bind_to_node(std::byte* where, std::size_t bytes, int node);
+
+/// A child of fork does not get the range.
+int exclude_from_fork(std::byte* where, std::size_t bytes);
+
+/// Faults every page in for writing. -EFAULT when a page cannot be had; -EINVAL before Linux 5.14.
+int populate(std::byte* where, std::size_t bytes);
+
+/// Faults every page in by writing to it. REQUIRES: fresh pages of PageKind::small, which cannot raise SIGBUS.
+void populate_by_touch(std::byte* where, std::size_t bytes);
+
+int lock(std::byte* where, std::size_t bytes);
+
+/// Writes the node of each address's page (negative: -errno of that page) to `nodes`.
+int query_nodes(std::span<void* const> addresses, std::span<int> nodes);
+
+/// Bytes of the range that transparent huge pages back, by /proc/self/smaps.
+std::size_t transparent_huge_bytes(const std::byte* where, std::size_t bytes);
+
+}  // namespace weir::os

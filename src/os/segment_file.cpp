@@ -1,0 +1,59 @@
+#include "os/segment_file.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdint>
+
+#include "os/kernel_numbers.h"
+#include "os/memory.h"
+
+namespace weir::os {
+namespace {
+
+constexpr std::uintptr_t kPage = 4096;
+
+int make_file() {
+  constexpr unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+  const int fd = memfd_create(kSegmentFileName, flags | kernel::kMfdNoexecSeal);
+  return fd >= 0 || errno != EINVAL ? fd : memfd_create(kSegmentFileName, flags);
+}
+
+int fill(SegmentFile& file, std::size_t bytes) {
+  if (ftruncate(file.fd, static_cast<off_t>(bytes)) != 0) return -errno;
+  void* data = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file.fd, 0);
+  if (data == MAP_FAILED) return -errno;
+  file.data = static_cast<std::byte*>(data);
+  constexpr int seals = F_SEAL_SHRINK | F_SEAL_GROW | kernel::kSealFutureWrite | F_SEAL_SEAL;
+  if (fcntl(file.fd, F_ADD_SEALS, seals) != 0) return -errno;
+  return exclude_from_fork(file.data, bytes);
+}
+
+}  // namespace
+
+int make_segment_file(std::size_t bytes, SegmentFile& made) {
+  SegmentFile file;
+  file.fd = make_file();
+  if (file.fd < 0) return -errno;
+  const int error = fill(file, bytes);
+  if (error != 0) {
+    if (file.data != nullptr) munmap(file.data, bytes);
+    close(file.fd);
+    return error;
+  }
+  made = file;
+  return 0;
+}
+
+int populate_segment(const SegmentFile& file, const void* where, std::size_t bytes) {
+  const auto start = reinterpret_cast<std::uintptr_t>(where) / kPage * kPage;
+  const auto end = (reinterpret_cast<std::uintptr_t>(where) + bytes + kPage - 1) / kPage * kPage;
+  const auto offset = static_cast<off_t>(start - reinterpret_cast<std::uintptr_t>(file.data));
+  if (fallocate(file.fd, 0, offset, static_cast<off_t>(end - start)) != 0) return -errno;
+  const int error = populate(reinterpret_cast<std::byte*>(start), end - start);
+  return error == -EINVAL ? 0 : error;  // before Linux 5.14 the first touch maps what fallocate has got
+}
+
+}  // namespace weir::os
