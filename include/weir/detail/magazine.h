@@ -1,0 +1,47 @@
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+namespace weir::detail {
+
+// A lane is one size class of one pool on one node. Each thread has a magazine for every lane, at the lane's byte
+// offset in the thread's lane table. A table of zeros is valid: every magazine in it is empty and takes nothing, so
+// the first lend and drop of a lane go to the slow path, which sets the magazine up.
+inline constexpr std::uint32_t kMaxNodes = 8;
+inline constexpr std::uint32_t kLanesPerNode = 256;
+inline constexpr std::uint32_t kLanes = kMaxNodes * kLanesPerNode;
+inline constexpr std::uint32_t kMagazineBytes = 1024;
+inline constexpr std::uint32_t kLaneTableBytes = kLanes * kMagazineBytes;
+inline constexpr std::uint32_t kMagazineSlots = 124;
+
+/// A thread's stack of free buffers of one lane. Only its thread writes it, but for `capacity`, which others set to 0
+/// while somebody waits for a buffer of the lane, so that drops go to the depot. It lies in the statistics segment:
+/// the numbers the fast path needs are the ones that are shown.
+struct Magazine {
+  std::atomic<std::uint64_t> state;  ///< lends so far << 16 | buffers here: both change in one store
+  std::atomic<std::uint64_t> drops;
+  std::atomic<std::uint32_t> capacity;
+  std::uint32_t unused;
+  std::uint32_t lane;   ///< its own byte offset in the table, which a loan carries home
+  std::uint32_t bytes;  ///< size of a buffer
+  std::byte* buffers[kMagazineSlots];
+
+  static constexpr std::uint64_t kOneLend = 1u << 16;
+  static std::uint32_t count_of(std::uint64_t state) { return static_cast<std::uint16_t>(state); }
+  std::uint32_t count() const { return count_of(state.load(std::memory_order_relaxed)); }
+  std::uint64_t lends() const { return state.load(std::memory_order_relaxed) >> 16; }
+};
+static_assert(sizeof(Magazine) == kMagazineBytes);
+
+/// The calling thread's lane table, for drops; the same shifted to the thread's home node, for lends. Both point to a
+/// table of zeros until the thread's first slow lend and after its exit.
+extern constinit thread_local std::byte* thread_lanes __attribute__((tls_model("initial-exec")));
+extern constinit thread_local std::byte* thread_home_lanes __attribute__((tls_model("initial-exec")));
+
+inline Magazine& magazine_at(std::byte* table, std::uint32_t lane) {
+  return *reinterpret_cast<Magazine*>(table + lane);
+}
+
+}  // namespace weir::detail

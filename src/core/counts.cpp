@@ -1,0 +1,80 @@
+#include "core/counts.h"
+
+#include <algorithm>
+
+namespace weir {
+
+Counts& Counts::operator+=(const Counts& other) {
+  capacity += other.capacity;
+  free += other.free;
+  cached += other.cached;
+  user += other.user;
+  kernel_ring += other.kernel_ring;
+  kernel_request += other.kernel_request;
+  return *this;
+}
+
+namespace detail {
+namespace {
+
+std::uint64_t load(const Count& count) { return count.load(std::memory_order_relaxed); }
+
+/// Calls `visit(magazine)` for each thread's magazine of the lane.
+template <typename Visit>
+void for_magazines(const Segment& segment, std::uint32_t lane_index, Visit visit) {
+  for (std::uint32_t i = 0; i < kMaxThreads; ++i) {
+    const ThreadRecord& thread = segment.threads[i];
+    if (thread.id.load(std::memory_order_acquire) == 0) continue;
+    if ((load(thread.lanes[lane_index / 64]) >> lane_index % 64 & 1) != 0) visit(segment.magazines[i][lane_index]);
+  }
+}
+
+}  // namespace
+
+bool is_sound(const PoolRecord& pool) {
+  return pool.live.load(std::memory_order_acquire) != 0 && pool.class_count > 0 && pool.class_count <= kLanesPerNode &&
+         pool.first_lane <= kLanesPerNode - pool.class_count;
+}
+
+Counts counts_of_lane(const Segment& segment, std::uint32_t lane_index) {
+  const LaneRecord& lane = segment.lanes[lane_index];
+  Counts counts;
+  counts.capacity = load(lane.capacity);
+  counts.free = load(lane.free);
+  std::uint64_t lends = load(lane.lends);
+  std::uint64_t drops = load(lane.drops);
+  for_magazines(segment, lane_index, [&](const Magazine& magazine) {
+    const std::uint64_t state = load(magazine.state);
+    counts.cached += Magazine::count_of(state);
+    lends += state >> 16;
+    drops += load(magazine.drops);
+  });
+  for (const RingRecord& ring : segment.rings) {
+    if (ring.live.load(std::memory_order_acquire) == 0 || ring.lane != lane_index) continue;
+    counts.kernel_ring += load(ring.filled);
+    lends += load(ring.claimed);
+    drops += load(ring.provided);
+  }
+  counts.user = lends - drops;
+  return counts;
+}
+
+std::uint64_t lends_of_lane(const Segment& segment, std::uint32_t lane_index) {
+  std::uint64_t lends = load(segment.lanes[lane_index].lends);
+  for_magazines(segment, lane_index, [&](const Magazine& magazine) { lends += load(magazine.state) >> 16; });
+  return lends;
+}
+
+Counts counts_of_pool(const Segment& segment, const PoolRecord& pool) {
+  Counts counts;
+  const std::uint32_t nodes = std::min(segment.header.node_count, kMaxNodes);
+  for (std::uint32_t node = 0; node < nodes; ++node) {
+    for (std::uint32_t i = 0; i < pool.class_count; ++i) {
+      counts += counts_of_lane(segment, lane_index_of(pool, node, i));
+    }
+  }
+  return counts;
+}
+
+}  // namespace detail
+}  // namespace weir

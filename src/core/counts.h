@@ -1,0 +1,30 @@
+#pragma once
+
+#include <weir/pool.h>
+
+#include <cstdint>
+
+#include "core/segment.h"
+
+// The law's counts, added up from a segment: this process's own, or a copy of another's. Everything read from it is
+// taken as hostile: no index is used before it was checked.
+
+namespace weir::detail {
+
+/// Index of the lane of a pool's class on a node.
+inline std::uint32_t lane_index_of(const PoolRecord& pool, std::uint32_t node_index, std::uint32_t class_index) {
+  return node_index * kLanesPerNode + pool.first_lane + class_index;
+}
+
+/// True when the record is of a live pool and every lane index made of it is in range.
+bool is_sound(const PoolRecord& pool);
+
+Counts counts_of_lane(const Segment& segment, std::uint32_t lane_index);
+
+/// Lends of the lane so far, by all threads.
+std::uint64_t lends_of_lane(const Segment& segment, std::uint32_t lane_index);
+
+/// REQUIRES: is_sound(pool).
+Counts counts_of_pool(const Segment& segment, const PoolRecord& pool);
+
+}  // namespace weir::detail

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <weir/loan.h>
+
+#include <span>
+
+#include "core/depot.h"
+
+// Batches between a thread's magazine and its depot.
+
+namespace weir::detail {
+
+/// True when the magazine has a buffer, after moving half its capacity from the depot if it had none.
+/// REQUIRES: the magazine is the calling thread's, and of this depot.
+bool refill(Magazine& magazine, Depot& depot) noexcept;
+
+/// Gives the oldest buffers back until `keep` are left. REQUIRES: as refill().
+void flush(Magazine& magazine, Depot& depot, std::uint32_t keep) noexcept;
+
+/// REQUIRES: the magazine is the calling thread's and has a buffer.
+Loan pop(Magazine& magazine) noexcept;
+
+/// Moves up to out.size() buffers out, the calling thread's own (the warmest) first. They count as nobody's until
+/// their new holder counts them. Returns how many.
+std::size_t take_batch(Depot& depot, std::span<std::byte*> out) noexcept;
+
+}  // namespace weir::detail

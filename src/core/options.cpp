@@ -1,0 +1,197 @@
+#include "core/options.h"
+
+#include <unistd.h>
+#include <weir/error.h>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cerrno>
+#include <charconv>
+#include <cstdlib>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include "base/fatal.h"
+#include "base/units.h"
+
+namespace weir {
+namespace {
+
+using base::format_size;
+using base::kKiB;
+using base::kMiB;
+
+constexpr std::size_t kLeastBytes = 256 * kKiB;
+constexpr std::size_t kMostBytes = std::size_t{1} << 42;
+constexpr std::size_t kLeastSlab = 64 * kKiB;
+constexpr std::size_t kMostSlab = 2 * kMiB;
+constexpr std::uint32_t kLeastClass = 64;
+constexpr std::size_t kMostClasses = 120;
+constexpr std::uint32_t kMostRingEntries = 32768;
+
+/// "64k" where that says it all, so that a value can be given back to the variable that it came from.
+std::string size_text(std::uint64_t bytes) {
+  static constexpr std::array suffixes{'g', 'm', 'k'};
+  for (unsigned i = 0; i < suffixes.size(); ++i) {
+    const unsigned shift = 30 - 10 * i;
+    if (bytes != 0 && bytes % (1ULL << shift) == 0) return std::to_string(bytes >> shift) + suffixes.at(i);
+  }
+  return std::to_string(bytes);
+}
+
+template <typename Number>
+bool set_size(Number& target, std::string_view text) {
+  const auto size = base::parse_size(text);
+  if (!size || !std::in_range<Number>(*size)) return false;
+  target = static_cast<Number>(*size);
+  return true;
+}
+
+bool set_classes(std::vector<std::uint32_t>& target, std::string_view text) {
+  std::vector<std::uint32_t> classes;
+  while (true) {
+    const std::size_t comma = text.find(',');
+    if (!set_size(classes.emplace_back(), text.substr(0, comma))) return false;
+    if (comma == std::string_view::npos) break;
+    text.remove_prefix(comma + 1);
+  }
+  target = std::move(classes);
+  return true;
+}
+
+std::string classes_text(const std::vector<std::uint32_t>& classes) {
+  std::string text;
+  for (const std::uint32_t bytes : classes) text += (text.empty() ? "" : ",") + size_text(bytes);
+  return text;
+}
+
+constexpr std::array<std::pair<const char*, Pages>, 4> kPagesNames{{
+    {"auto", Pages::automatic}, {"2m", Pages::huge_2m}, {"thp", Pages::transparent}, {"4k", Pages::small}}};
+
+bool set_pages(Pages& target, std::string_view text) {
+  for (const auto& [name, pages] : kPagesNames) {
+    if (text == name) {
+      target = pages;
+      return true;
+    }
+  }
+  return false;
+}
+
+bool set_flag(bool& target, std::string_view text) {
+  if (text != "0" && text != "1") return false;
+  target = text == "1";
+  return true;
+}
+
+struct Option {
+  const char* name;
+  const char* form;
+  const char* example;
+  const char* meaning;
+  bool (*set)(Options&, std::string_view);  ///< false: the text has not the accepted form
+  std::string (*show)(const Options&);
+};
+
+constexpr std::array kOptions{
+    Option{"WEIR_BYTES", "a size from 256k to 4096g", "64m",
+           "memory of a pool over all its nodes, mapped, populated and locked at start",
+           [](Options& o, std::string_view text) { return set_size(o.bytes, text); },
+           [](const Options& o) { return size_text(o.bytes); }},
+    Option{"WEIR_CLASSES", "ascending sizes with commas, multiples of 64 from 64 up to WEIR_SLAB, at most 120",
+           "512,2k,16k", "sizes of the buffers",
+           [](Options& o, std::string_view text) { return set_classes(o.classes, text); },
+           [](const Options& o) { return classes_text(o.classes); }},
+    Option{"WEIR_SLAB", "a power of two from 64k to 2m", "256k", "memory is given to a size class in slabs of this size",
+           [](Options& o, std::string_view text) { return set_size(o.slab_bytes, text); },
+           [](const Options& o) { return size_text(o.slab_bytes); }},
+    Option{"WEIR_PAGES", "auto, 2m, thp or 4k", "auto",
+           "first rung of the page ladder 2 MiB hugetlb > transparent huge > 4 KiB; auto starts at the top",
+           [](Options& o, std::string_view text) { return set_pages(o.pages, text); },
+           [](const Options& o) { return std::string(name_of(o.pages)); }},
+    Option{"WEIR_STRICT", "0 or 1", "1", "1: refuse to start rather than take lesser memory than WEIR_PAGES asks for",
+           [](Options& o, std::string_view text) { return set_flag(o.strict, text); },
+           [](const Options& o) { return std::string(o.strict ? "1" : "0"); }},
+    Option{"WEIR_RECV_BYTES", "a size from 64 up to the largest class", "16k",
+           "size of the buffers that a receiver's ring holds; more is received in several pieces",
+           [](Options& o, std::string_view text) { return set_size(o.receive_bytes, text); },
+           [](const Options& o) { return size_text(o.receive_bytes); }},
+    Option{"WEIR_RING_ENTRIES", "a power of two from 1 to 32768", "256",
+           "buffers that a receiver keeps ready in the kernel; needs that many times WEIR_RECV_BYTES a thread",
+           [](Options& o, std::string_view text) { return set_size(o.ring_entries, text); },
+           [](const Options& o) { return std::to_string(o.ring_entries); }},
+};
+
+const Option& option_named(std::string_view name) {
+  return *std::find_if(kOptions.begin(), kOptions.end(), [&](const Option& option) { return option.name == name; });
+}
+
+[[noreturn]] void refuse(const Option& option, const std::string& value, const std::string& why) {
+  throw Error(EINVAL, std::string(option.name) + "='" + value + "' " + why + ": it takes " + option.form +
+                          "; for example: export " + option.name + "=" + option.example);
+}
+
+void require(bool holds, const Options& options, const char* name, const std::string& why) {
+  if (holds) return;
+  const Option& option = option_named(name);
+  refuse(option, option.show(options), why);
+}
+
+void warn_of_unknown_variables() {
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string_view variable(*entry);
+    if (!variable.starts_with("WEIR_")) continue;
+    const std::string name(variable.substr(0, variable.find('=')));
+    const bool known = std::any_of(kOptions.begin(), kOptions.end(), [&](const Option& o) { return name == o.name; });
+    if (!known) base::warn("%s is ignored: there is no such option; `weir env` lists them all", name.c_str());
+  }
+}
+
+}  // namespace
+
+const char* name_of(Pages pages) {
+  return std::find_if(kPagesNames.begin(), kPagesNames.end(), [&](auto& entry) { return entry.second == pages; })->first;
+}
+
+Options Options::from_env() {
+  Options options;
+  for (const Option& option : kOptions) {
+    const char* value = std::getenv(option.name);
+    if (value != nullptr && !option.set(options, value)) refuse(option, value, "is not understood");
+  }
+  warn_of_unknown_variables();
+  validate(options);
+  return options;
+}
+
+void validate(const Options& o) {
+  require(o.bytes >= kLeastBytes && o.bytes <= kMostBytes, o, "WEIR_BYTES", "is out of range");
+  require(std::has_single_bit(o.slab_bytes) && o.slab_bytes >= kLeastSlab && o.slab_bytes <= kMostSlab, o, "WEIR_SLAB",
+          "is not such a power of two");
+  require(!o.classes.empty() && o.classes.size() <= kMostClasses, o, "WEIR_CLASSES", "has not 1 to 120 sizes");
+  require(std::adjacent_find(o.classes.begin(), o.classes.end(), std::greater_equal<>{}) == o.classes.end(), o,
+          "WEIR_CLASSES", "is not ascending");
+  for (const std::uint32_t bytes : o.classes) {
+    require(bytes % kLeastClass == 0 && bytes >= kLeastClass && bytes <= o.slab_bytes, o, "WEIR_CLASSES",
+            "has the size " + std::to_string(bytes) + ", which does not fit a slab of " + format_size(o.slab_bytes) +
+                " or is no multiple of 64");
+  }
+  require(o.receive_bytes >= kLeastClass && o.receive_bytes <= o.classes.back(), o, "WEIR_RECV_BYTES",
+          "is larger than the largest class (" + size_text(o.classes.back()) + ") or less than 64");
+  require(std::has_single_bit(o.ring_entries) && o.ring_entries <= kMostRingEntries, o, "WEIR_RING_ENTRIES",
+          "is not such a power of two");
+}
+
+std::vector<OptionLine> describe_options() {
+  const Options effective = Options::from_env();
+  std::vector<OptionLine> lines;
+  for (const Option& option : kOptions) {
+    const char* source = std::getenv(option.name) != nullptr ? "environment" : "default";
+    lines.push_back({option.name, option.show(effective), source, option.form, option.meaning});
+  }
+  return lines;
+}
+
+}  // namespace weir

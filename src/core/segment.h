@@ -1,0 +1,144 @@
+#pragma once
+
+#include <weir/detail/magazine.h>
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+
+#include "os/segment_file.h"
+
+// The statistics segment: one sealed memfd a process, which the `weir` tool copies and reads. It is also where the
+// numbers live: nothing is counted twice. Writers store with relaxed order; a reader's copy is exact when quiescent.
+
+namespace weir::detail {
+
+inline constexpr std::array<char, 8> kSegmentMagic{'w', 'e', 'i', 'r', 's', 'e', 'g', '\0'};
+inline constexpr std::uint32_t kSegmentVersion = 1;
+inline constexpr std::uint32_t kMaxPools = 16;
+inline constexpr std::uint32_t kMaxArenas = 128;
+inline constexpr std::uint32_t kMaxRings = 512;
+inline constexpr std::uint32_t kMaxReceivers = 256;
+inline constexpr std::uint32_t kMaxThreads = 256;
+
+using Count = std::atomic<std::uint64_t>;
+
+/// One thread writes this count: no read-modify-write is needed.
+inline void add_alone(Count& count, std::uint64_t amount) {
+  count.store(count.load(std::memory_order_relaxed) + amount, std::memory_order_relaxed);
+}
+
+struct SegmentHeader {
+  std::array<char, 8> magic;
+  std::uint32_t version;
+  std::uint32_t process_id;
+  std::uint64_t file_bytes;
+  std::uint32_t node_count;
+  std::array<std::int32_t, kMaxNodes> nodes;  ///< the system's number of each node index
+  std::array<char, 64> program;
+};
+
+struct PoolRecord {
+  std::atomic<std::uint32_t> live;
+  std::uint32_t first_lane;  ///< in each node's lanes, the lane of the smallest class
+  std::uint32_t class_count;
+  std::array<char, 32> name;
+  Count slab_bytes;    ///< of all slabs that were given to a class
+  Count ring_bytes;    ///< memory of buffer rings
+};
+
+struct ArenaRecord {
+  std::atomic<std::uint32_t> live;
+  std::uint32_t pool;
+  std::int32_t node;
+  std::uint64_t bytes;
+  std::uint64_t page_bytes;
+  std::uint8_t huge_tlb, populated, locked, bound;
+  std::array<char, 320> reason;
+};
+
+/// A size class of a pool on one node.
+struct LaneRecord {
+  std::uint32_t bytes;
+  Count capacity;
+  Count free;
+  Count lends;       ///< those without a magazine, and those of threads that have ended
+  Count drops;       ///< the same
+  Count empty;       ///< lends that found no buffer
+  Count refills;     ///< batches from the depot to a magazine
+  Count flushes;     ///< batches back
+  Count high_water;  ///< most buffers ever out of the depot
+};
+
+struct RingRecord {
+  std::atomic<std::uint32_t> live;
+  std::uint32_t lane;  ///< index
+  std::uint32_t entries;
+  std::uint32_t group;
+  Count filled;     ///< slots with a buffer
+  Count provided;   ///< user -> ring, so far
+  Count claimed;    ///< ring -> user; a withdrawn buffer is claimed and dropped
+};
+
+struct ReceiverRecord {
+  std::atomic<std::uint32_t> live;
+  std::uint32_t pool;
+  std::uint32_t thread;
+  Count connections;
+  Count parked;
+  Count receives;  ///< pieces of data delivered
+  Count bytes;
+  Count enobufs;
+  Count wakes;    ///< parked receives armed again
+  Count cancels;
+};
+
+struct ThreadRecord {
+  std::atomic<std::uint32_t> id;  ///< 0: the slot is free
+  std::array<Count, kLanes / 64> lanes;  ///< bit set: the magazine of that lane is in use
+};
+
+struct Segment {
+  SegmentHeader header;
+  std::array<PoolRecord, kMaxPools> pools;
+  std::array<ArenaRecord, kMaxArenas> arenas;
+  std::array<LaneRecord, kLanes> lanes;
+  std::array<RingRecord, kMaxRings> rings;
+  std::array<ReceiverRecord, kMaxReceivers> receivers;
+  std::array<ThreadRecord, kMaxThreads> threads;
+  alignas(4096) std::array<std::array<Magazine, kLanes>, kMaxThreads> magazines;
+};
+
+/// This process's segment, made at the first call. Throws Error when it cannot be made.
+Segment& segment();
+const os::SegmentFile& segment_file();
+
+/// Guards the lists of pools, threads, rings and receivers. Taken before a depot's lock, never after it.
+std::mutex& registry_mutex();
+
+/// A free record of the array, marked live; nullptr when all are taken.
+template <typename Record, std::size_t Size>
+Record* take_record(std::array<Record, Size>& records) {
+  const std::lock_guard lock(registry_mutex());
+  for (Record& record : records) {
+    if (record.live.load(std::memory_order_relaxed) != 0) continue;
+    record.live.store(1, std::memory_order_release);
+    return &record;
+  }
+  return nullptr;
+}
+
+/// Zeroes the record and frees it.
+template <typename Record>
+void free_record(Record& record) {
+  const std::lock_guard lock(registry_mutex());
+  record.live.store(0, std::memory_order_release);
+  record.~Record();
+  new (&record) Record{};
+}
+
+/// True in a child of fork, which has none of the parent's memory.
+bool is_fork_child();
+
+}  // namespace weir::detail

@@ -1,0 +1,121 @@
+#include "core/threads.h"
+
+#include <algorithm>
+#include <bit>
+#include <mutex>
+
+#include "core/magazines.h"
+#include "core/segment.h"
+#include "os/numa.h"
+#include "os/process.h"
+
+namespace weir::detail {
+namespace {
+
+// A table of zeros for threads that have no magazines: reading it costs no memory, and nobody writes to it.
+alignas(4096) constinit std::array<std::byte, kLaneTableBytes> no_magazines{};
+
+/// Set when the thread's other thread-local objects may still drop loans, but it has no magazines any more.
+constinit thread_local bool thread_ended = false;
+
+/// A thread's place in the segment, from its first slow lend or drop to its end.
+class ThreadPlace {
+ public:
+  ThreadPlace() = default;
+  ThreadPlace(const ThreadPlace&) = delete;
+  ThreadPlace& operator=(const ThreadPlace&) = delete;
+  ~ThreadPlace() {
+    if (record_ != nullptr && !is_fork_child()) leave();
+    thread_ended = true;
+  }
+
+  bool enter() noexcept;
+  Magazine* set_up(Depot& depot) noexcept;
+  void for_each(void (*visit)(Magazine&, Depot&)) noexcept;
+
+ private:
+  void leave() noexcept;
+
+  ThreadRecord* record_ = nullptr;
+  std::array<Magazine, kLanes>* magazines_ = nullptr;
+};
+
+bool ThreadPlace::enter() noexcept {
+  if (record_ != nullptr) return true;
+  const std::lock_guard lock(registry_mutex());
+  Segment& all = segment();
+  const auto free = std::find_if(all.threads.begin(), all.threads.end(), [](const ThreadRecord& record) {
+    return record.id.load(std::memory_order_relaxed) == 0;
+  });
+  if (free == all.threads.end()) return false;
+  record_ = &*free;
+  magazines_ = &all.magazines[static_cast<std::size_t>(free - all.threads.begin())];
+  record_->id.store(os::thread_id(), std::memory_order_release);
+  thread_lanes = reinterpret_cast<std::byte*>(magazines_->data());
+  rehome_thread();
+  return true;
+}
+
+Magazine* ThreadPlace::set_up(Depot& depot) noexcept {
+  Magazine& magazine = (*magazines_)[depot.lane_index()];
+  Count& word = record_->lanes[depot.lane_index() / 64];
+  const std::uint64_t bit = 1ULL << depot.lane_index() % 64;
+  const bool known = (word.load(std::memory_order_relaxed) & bit) != 0;
+  if (known && magazine.bytes != 0) return &magazine;
+  if (os::populate_segment(segment_file(), &magazine, sizeof magazine) != 0) return nullptr;
+  depot.adopt(magazine);
+  word.fetch_or(bit, std::memory_order_release);
+  return &magazine;
+}
+
+void ThreadPlace::for_each(void (*visit)(Magazine&, Depot&)) noexcept {
+  if (record_ == nullptr) return;
+  for (std::uint32_t word = 0; word < record_->lanes.size(); ++word) {
+    for (std::uint64_t set = record_->lanes[word].load(std::memory_order_relaxed); set != 0; set &= set - 1) {
+      const std::uint32_t index = word * 64 + static_cast<std::uint32_t>(std::countr_zero(set));
+      Magazine& magazine = (*magazines_)[index];
+      Depot* depot = depot_of(index * kMagazineBytes);
+      if (depot != nullptr && magazine.bytes != 0) visit(magazine, *depot);
+    }
+  }
+}
+
+void ThreadPlace::leave() noexcept {
+  const std::lock_guard lock(registry_mutex());
+  for_each([](Magazine& magazine, Depot& depot) { depot.disown(magazine); });
+  for (Count& word : record_->lanes) word.store(0, std::memory_order_relaxed);
+  detach_thread();
+  record_->id.store(0, std::memory_order_release);
+  record_ = nullptr;
+}
+
+thread_local ThreadPlace place;
+
+}  // namespace
+
+constinit thread_local std::byte* thread_lanes = no_magazines.data();
+constinit thread_local std::byte* thread_home_lanes = no_magazines.data();
+
+Magazine* own_magazine(Depot& depot) noexcept {
+  return !thread_ended && place.enter() ? place.set_up(depot) : nullptr;
+}
+
+void for_own_magazines(void (*visit)(Magazine&, Depot&)) noexcept {
+  if (!thread_ended) place.for_each(visit);
+}
+
+std::uint32_t rehome_thread() noexcept {
+  const std::uint32_t node = std::min(os::home_node_index(), segment().header.node_count - 1);
+  std::byte* const lanes = thread_lanes + node * kLanesPerNode * kMagazineBytes;
+  if (lanes == thread_home_lanes || thread_lanes == no_magazines.data()) return node;
+  thread_home_lanes = lanes;
+  for_own_magazines([](Magazine& magazine, Depot& depot) { flush(magazine, depot, 0); });
+  return node;
+}
+
+void detach_thread() noexcept {
+  thread_lanes = no_magazines.data();
+  thread_home_lanes = no_magazines.data();
+}
+
+}  // namespace weir::detail

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <weir/detail/magazine.h>
+
+#include "core/depot.h"
+
+namespace weir::detail {
+
+/// The calling thread's magazine for the depot's lane, set up at the first call. Nullptr when the thread has no
+/// magazines: it is ending, it is the 257th, or there is no memory for them. Its buffers then go to the depot directly.
+Magazine* own_magazine(Depot& depot) noexcept;
+
+/// Calls `visit(magazine, depot)` for each magazine that the calling thread has set up.
+void for_own_magazines(void (*visit)(Magazine&, Depot&)) noexcept;
+
+/// Index of the node that the calling thread runs on now; its lends use that node's magazines from here on.
+std::uint32_t rehome_thread() noexcept;
+
+/// Puts the calling thread's magazines out of reach: its lends and drops take the slow path.
+void detach_thread() noexcept;
+
+}  // namespace weir::detail
