@@ -1,0 +1,85 @@
+#pragma once
+
+#include <weir/detail/magazine.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <utility>
+
+namespace weir {
+
+namespace detail {
+void drop_slowly(std::byte* data, std::uint32_t lane) noexcept;
+struct LoanParts;
+}  // namespace detail
+
+/// A buffer in your hands. Move-only, 16 bytes; dropping it (from any thread) gives the buffer back to its pool.
+/// REQUIRES: the pool outlives it. Not thread safe by itself: one thread at a time uses a loan.
+class [[nodiscard]] Loan {
+ public:
+  Loan() = default;
+  Loan(Loan&& other) noexcept
+      : data_(std::exchange(other.data_, nullptr)), lane_(other.lane_), size_(std::exchange(other.size_, 0)) {}
+  Loan& operator=(Loan&& other) noexcept {
+    Loan taken(std::move(other));
+    std::swap(data_, taken.data_);
+    std::swap(lane_, taken.lane_);
+    std::swap(size_, taken.size_);
+    return *this;
+  }
+  ~Loan() {
+    if (data_ != nullptr) drop();
+  }
+
+  /// False when there is no buffer: the pool's budget is spent, or the loan was moved from.
+  explicit operator bool() const noexcept { return data_ != nullptr; }
+
+  std::byte* data() const noexcept { return data_; }
+  /// Bytes in use: the whole buffer after a lend, the received bytes after a receive.
+  std::uint32_t size() const noexcept { return size_; }
+  std::span<std::byte> bytes() const noexcept { return {data_, size_}; }
+
+  /// Keeps the first `size` bytes in use. REQUIRES: size <= size().
+  void truncate(std::uint32_t size) noexcept { size_ = size; }
+
+ private:
+  friend struct detail::LoanParts;
+  Loan(std::byte* data, std::uint32_t lane, std::uint32_t size) noexcept : data_(data), lane_(lane), size_(size) {}
+
+  void drop() noexcept {
+    detail::Magazine& magazine = detail::magazine_at(detail::thread_lanes, lane_);
+    const std::uint64_t state = magazine.state.load(std::memory_order_relaxed);
+    const std::uint32_t count = detail::Magazine::count_of(state);
+    if (count >= magazine.capacity.load(std::memory_order_relaxed)) [[unlikely]] {
+      detail::drop_slowly(data_, lane_);
+      return;
+    }
+    magazine.buffers[count] = data_;
+    magazine.state.store(state + 1, std::memory_order_relaxed);
+    magazine.drops.store(magazine.drops.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  }
+
+  std::byte* data_ = nullptr;
+  std::uint32_t lane_ = 0;
+  std::uint32_t size_ = 0;
+};
+static_assert(sizeof(Loan) == 16);
+
+namespace detail {
+
+/// How the other ways of lending take a loan apart and put it together again.
+struct LoanParts {
+  std::byte* data;
+  std::uint32_t lane;
+
+  static Loan make(std::byte* data, std::uint32_t lane, std::uint32_t size) noexcept { return {data, lane, size}; }
+  static LoanParts take(Loan&& loan) noexcept {
+    loan.size_ = 0;
+    return {std::exchange(loan.data_, nullptr), loan.lane_};
+  }
+  static std::uint32_t lane_of(const Loan& loan) noexcept { return loan.lane_; }
+};
+
+}  // namespace detail
+}  // namespace weir

@@ -1,0 +1,71 @@
+#include <algorithm>
+#include <string>
+#include <unordered_map>
+
+#include "core/counts.h"
+#include "slab/pool_state.h"
+
+namespace weir::detail {
+namespace {
+
+/// Who holds each buffer that is not with a user. A buffer that two hold is the first thing ever to be told.
+class Holders {
+ public:
+  void add(std::byte* buffer, const char* holder) {
+    const auto [place, fresh] = holders_.emplace(buffer, holder);
+    if (!fresh && problem_.empty()) {
+      problem_ = std::string("a buffer is in two hands: ") + place->second + " and " + holder;
+    }
+  }
+
+  /// How many of the depot's own buffers are held, and that nothing else is in its lane.
+  std::uint64_t held_of(const Depot& depot) const {
+    std::uint64_t held = 0;
+    for (std::byte* slab : depot.slabs()) {
+      for (std::uint32_t i = 0; i < depot.per_slab(); ++i) held += holders_.count(slab + i * depot.bytes());
+    }
+    return held;
+  }
+
+  std::size_t size() const { return holders_.size(); }
+  const std::string& problem() const { return problem_; }
+
+ private:
+  std::unordered_map<std::byte*, const char*> holders_;
+  std::string problem_;
+};
+
+std::string compare(const Depot& depot, const Counts& counts, std::uint64_t held) {
+  const std::string lane = "class " + std::to_string(depot.bytes()) + ": ";
+  if (counts.free != depot.stock().size()) return lane + "the count of free buffers differs from the depot's stock";
+  if (!counts.law_holds()) return lane + "capacity is not the sum of the holders";
+  const std::uint64_t away = counts.free + counts.cached + counts.kernel_ring + counts.kernel_request;
+  if (held != away) return lane + std::to_string(away) + " buffers are counted but " + std::to_string(held) + " found";
+  return {};
+}
+
+}  // namespace
+
+std::string PoolState::check_all() const {
+  Holders holders;
+  for (const auto& depot : depots_) {
+    for (std::byte* buffer : depot->stock()) holders.add(buffer, "a depot");
+    for (const Magazine* magazine : depot->magazines()) {
+      for (std::uint32_t i = 0; i < magazine->count(); ++i) holders.add(magazine->buffers[i], "a magazine");
+    }
+  }
+  for (const KernelHolder* holder : holders_) {
+    holder->visit_held([&](std::byte* buffer) { holders.add(buffer, "a buffer ring"); });
+  }
+  std::string problem = holders.problem();
+  std::uint64_t known = 0;
+  for (const auto& depot : depots_) {
+    const std::uint64_t held = holders.held_of(*depot);
+    known += held;
+    if (problem.empty()) problem = compare(*depot, counts_of_lane(segment(), depot->lane_index()), held);
+  }
+  if (problem.empty() && known != holders.size()) problem = "a holder has a pointer that is no buffer of this pool";
+  return problem;
+}
+
+}  // namespace weir::detail
