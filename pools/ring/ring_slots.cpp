@@ -1,0 +1,149 @@
+#include "ring/ring_slots.h"
+
+#include <weir/error.h>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cerrno>
+
+#include "base/fatal.h"
+#include "base/units.h"
+#include "core/magazines.h"
+#include "os/uring.h"
+
+namespace weir::detail {
+namespace {
+
+constexpr std::uint32_t kMostEntries = 32768;
+
+Depot& depot_for(PoolState& pool, std::uint32_t buffer_bytes) {
+  const std::size_t index = pool.classes().index_for(buffer_bytes);
+  if (index == pool.classes().count()) {
+    throw Error(EINVAL, "no size class of the pool holds " + std::to_string(buffer_bytes) +
+                            " bytes: lower WEIR_RECV_BYTES or add a class to WEIR_CLASSES");
+  }
+  return pool.home_depot(index);
+}
+
+std::uint32_t checked_entries(std::uint32_t entries) {
+  if (std::has_single_bit(entries) && entries <= kMostEntries) return entries;
+  throw Error(EINVAL, "a buffer ring of " + std::to_string(entries) +
+                          " entries: it takes a power of two from 1 to 32768 (WEIR_RING_ENTRIES)");
+}
+
+std::uint16_t checked_group(std::uint16_t group) {
+  if (group >= BufferRing::kLeastGroup) return group;
+  throw Error(EINVAL, "buffer group " + std::to_string(group) + ": take one from 64 up (Linux 6.1 corrupts lower ones)");
+}
+
+RingRecord* take_ring_record() {
+  RingRecord* record = take_record(segment().rings);
+  if (record == nullptr) throw Error(EMFILE, "this process has 512 buffer rings already");
+  return record;
+}
+
+[[noreturn]] void refuse_registration(int error, std::uint16_t group) {
+  const std::string what = "cannot register buffer group " + std::to_string(group) + ": ";
+  if (error == -EEXIST) throw Error(EEXIST, what + "the io_uring has a ring of that number, or another thread owns it");
+  if (error == -EINVAL) throw Error(EINVAL, what + "buffer rings need Linux 5.19 or newer");
+  throw Error(-error, what + "the kernel refused; if memory is short, raise `ulimit -l`");
+}
+
+}  // namespace
+
+RingMemory::RingMemory(PoolState& pool, std::size_t bytes) : pool_(pool), bytes_(bytes), memory_(pool.take_pages(bytes)) {
+  if (memory_ == nullptr) {
+    throw Error(ENOMEM, "the pool has no slab left for a buffer ring of " + base::format_size(bytes) +
+                            ": raise WEIR_BYTES (or WEIR_SLAB, when the ring is larger than a slab)");
+  }
+}
+
+RingMemory::~RingMemory() { pool_.give_pages(memory_, bytes_); }
+
+RingSlots::RingSlots(PoolState& pool, io_uring& ring, std::uint16_t group, std::uint32_t entries,
+                     std::uint32_t buffer_bytes)
+    : pool_(pool),
+      ring_(ring),
+      group_(checked_group(group)),
+      entries_(checked_entries(entries)),
+      depot_(depot_for(pool, buffer_bytes)),
+      memory_(pool, entries * sizeof(io_uring_buf)),
+      record_(take_ring_record()),
+      held_(entries, nullptr) {
+  for (std::uint32_t bid = entries; bid > 0; --bid) empty_.push_back(static_cast<std::uint16_t>(bid - 1));
+  io_uring_buf_ring_init(memory_.get());
+  const int error = os::register_buffer_ring(ring_, memory_.get(), entries_, group_);
+  if (error != 0) refuse_registration(error, group_);
+  record_->lane = depot_.lane_index();
+  record_->entries = entries_;
+  record_->group = group_;
+  pool_.add_holder(*this);
+}
+
+RingSlots::~RingSlots() {
+  pool_.remove_holder(*this);
+  os::unregister_buffer_ring(ring_, group_);
+  std::erase(held_, nullptr);
+  depot_.give(held_);
+}
+
+void RingSlots::fill(std::span<std::byte* const> buffers) noexcept {
+  const int mask = io_uring_buf_ring_mask(entries_);
+  int offset = 0;
+  for (std::byte* buffer : buffers) {
+    const std::uint16_t bid = empty_.back();
+    empty_.pop_back();
+    held_[bid] = buffer;
+    io_uring_buf_ring_add(memory_.get(), buffer, depot_.bytes(), bid, mask, offset++);
+  }
+}
+
+void RingSlots::advance(std::size_t count) noexcept {
+  io_uring_buf_ring_advance(memory_.get(), static_cast<int>(count));
+  publish_stock();
+}
+
+void RingSlots::publish_stock() noexcept { record_->filled.store(stock(), std::memory_order_relaxed); }
+
+bool RingSlots::provide(Loan& loan) noexcept {
+  if (empty_.empty() || !loan || LoanParts::lane_of(loan) != depot_.lane()) return false;
+  std::byte* const buffer = LoanParts::take(std::move(loan)).data;
+  fill({&buffer, 1});
+  add_alone(record_->provided, 1);
+  advance(1);
+  return true;
+}
+
+std::uint32_t RingSlots::replenish() noexcept {
+  std::array<std::byte*, 64> batch;
+  while (!empty_.empty()) {
+    const std::size_t want = std::min(batch.size(), empty_.size());
+    const std::size_t got = take_batch(depot_, std::span(batch).first(want));
+    fill(std::span(batch).first(got));
+    advance(got);
+    if (got < want) break;
+  }
+  return stock();
+}
+
+Loan RingSlots::claim(const io_uring_cqe& cqe) noexcept {
+  const auto bid = static_cast<std::uint16_t>(cqe.flags >> IORING_CQE_BUFFER_SHIFT);
+  if (bid >= entries_ || held_[bid] == nullptr) {
+    base::fatal("group %u: the kernel returned buffer id %u, which it does not hold: was a completion claimed twice?",
+                group_, bid);
+  }
+  std::byte* const buffer = std::exchange(held_[bid], nullptr);
+  empty_.push_back(bid);
+  add_alone(record_->claimed, 1);
+  publish_stock();
+  return LoanParts::make(buffer, depot_.lane(), static_cast<std::uint32_t>(std::max(cqe.res, 0)));
+}
+
+void RingSlots::visit_held(const std::function<void(std::byte*)>& visit) const {
+  for (std::byte* buffer : held_) {
+    if (buffer != nullptr) visit(buffer);
+  }
+}
+
+}  // namespace weir::detail
