@@ -1,0 +1,97 @@
+#pragma once
+
+#include <liburing.h>
+#include <weir/loan.h>
+#include <weir/pool.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <utility>
+
+namespace weir {
+
+class Receiver;
+namespace detail {
+class ReceiverState;
+}
+
+/// One connection's receive: embed it in your connection. It may be destroyed at any time, from inside a handler too:
+/// that stops it. REQUIRES: it does not outlive its receiver; the receiver's thread alone uses it.
+class Inflow {
+ public:
+  Inflow() = default;
+  ~Inflow();
+  Inflow(const Inflow&) = delete;
+  Inflow& operator=(const Inflow&) = delete;
+
+ private:
+  friend class detail::ReceiverState;
+  detail::ReceiverState* receiver_ = nullptr;
+  std::uint32_t slot_ = 0;
+};
+
+/// What a handler is given: data; or, once and last, how the inflow ended.
+struct Received {
+  Loan data;      ///< received bytes, in order; empty when the inflow has ended
+  int error = 0;  ///< without data: 0 when the peer has finished sending, else an errno
+  bool closed() const noexcept { return !data; }
+};
+
+/// Receives for many connections on your io_uring, into buffers of a pool. It prepares requests and understands their
+/// completions; it never submits, never waits and owns no thread. Only the io_uring's owner thread may use it.
+///
+/// Connections hold no buffer while nothing arrives. One that finds none is parked, first-in first-out, and woken by a
+/// buffer that comes home, from whichever thread.
+class Receiver {
+ public:
+  /// The top byte of the user_data of its requests. REQUIRES: your own user_data have another (pointers have 0).
+  static constexpr std::uint64_t kOwner = 0xEE;
+
+  /// Registers a buffer ring as group `group`, sized by the pool's options receive_bytes and ring_entries.
+  /// Throws Error: as BufferRing, or when Linux is older than 6.0. REQUIRES: pool and ring outlive this.
+  Receiver(Pool& pool, io_uring& ring, std::uint16_t group = 64);
+  /// REQUIRES: quiet(), else the buffers that the kernel may still write to are lost to the pool for ever, and it says
+  /// so on standard error.
+  ~Receiver();
+  Receiver(const Receiver&) = delete;
+  Receiver& operator=(const Receiver&) = delete;
+
+  /// Receives from `fd`, which stays yours: close it after stop() or the end of the inflow.
+  /// REQUIRES: the inflow is not started.
+  void start(Inflow& inflow, int fd);
+  /// Asks for no more data. What the kernel has received by then is still delivered, in order.
+  void pause(Inflow& inflow) noexcept;
+  void resume(Inflow& inflow) noexcept;
+  /// Ends it: its handler is not called again, and buffers that still come are dropped.
+  void stop(Inflow& inflow) noexcept;
+
+  /// True when the completion is of a request of this receiver: give it to complete().
+  bool owns(const io_uring_cqe& cqe) const noexcept;
+  /// Calls `handler(Inflow&, Received)` at most once. The handler may start, pause, stop and destroy any inflow.
+  /// REQUIRES: owns(cqe); the caller then marks the completion as seen.
+  template <typename Handler>
+  void complete(const io_uring_cqe& cqe, Handler&& handler) {
+    Received received;
+    if (Inflow* inflow = accept(cqe, received)) std::forward<Handler>(handler)(*inflow, std::move(received));
+  }
+
+  /// Replenishes the buffer ring and prepares what is due. Call it after each batch of completions, before submitting.
+  /// True when the submission queue was too short for all of it: submit and call it again before waiting.
+  bool turn() noexcept;
+
+  /// Connections that wait for a buffer.
+  std::size_t parked() const noexcept;
+
+  /// Stops every inflow and the receiver's own requests. After it, run your loop until quiet().
+  void stop_all() noexcept;
+  /// True when the kernel has no request of this receiver.
+  bool quiet() const noexcept;
+
+ private:
+  Inflow* accept(const io_uring_cqe& cqe, Received& received) noexcept;
+
+  std::unique_ptr<detail::ReceiverState> state_;
+};
+
+}  // namespace weir

@@ -1,0 +1,36 @@
+#include <weir/receiver.h>
+
+#include "receive/receiver_state.h"
+
+namespace weir {
+
+Inflow::~Inflow() {
+  if (receiver_ != nullptr) receiver_->stop(*this);
+}
+
+Receiver::Receiver(Pool& pool, io_uring& ring, std::uint16_t group)
+    : state_(std::make_unique<detail::ReceiverState>(pool.state(), ring, group)) {}
+
+Receiver::~Receiver() = default;
+
+void Receiver::start(Inflow& inflow, int fd) { state_->start(inflow, fd); }
+
+void Receiver::pause(Inflow& inflow) noexcept { state_->want(inflow, false); }
+
+void Receiver::resume(Inflow& inflow) noexcept { state_->want(inflow, true); }
+
+void Receiver::stop(Inflow& inflow) noexcept { state_->stop(inflow); }
+
+bool Receiver::owns(const io_uring_cqe& cqe) const noexcept { return state_->owns(cqe); }
+
+Inflow* Receiver::accept(const io_uring_cqe& cqe, Received& received) noexcept { return state_->accept(cqe, received); }
+
+bool Receiver::turn() noexcept { return state_->turn(); }
+
+std::size_t Receiver::parked() const noexcept { return state_->parked(); }
+
+void Receiver::stop_all() noexcept { state_->stop_all(); }
+
+bool Receiver::quiet() const noexcept { return state_->quiet(); }
+
+}  // namespace weir
