@@ -19,7 +19,10 @@ class Unavailable(Exception):
 def cache_folder():
     base = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
     folder = pathlib.Path(base, "weir-guest")
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Unavailable(f"no place for the guest's kernel ({error}): set XDG_CACHE_HOME to a folder of yours") from error
     return folder
 
 

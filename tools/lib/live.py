@@ -5,19 +5,21 @@ import pathlib
 import re
 import signal
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 
-# name, redis-benchmark's arguments: counts, so that a slow machine ends too; about 15 s in all on two cores.
+# name, redis-benchmark's arguments: one batch, repeated until the time is up, so that a slow machine ends too.
 LOADS = (
-    ("64 B", ("-d", "64", "-n", "200000")),
-    ("64 B, 16 in flight", ("-d", "64", "-n", "1000000", "-P", "16")),
-    ("4 KiB", ("-d", "4096", "-n", "150000")),
-    ("64 KiB", ("-d", "65536", "-n", "30000")),
+    ("64 B", ("-d", "64", "-n", "20000")),
+    ("64 B, 16 in flight", ("-d", "64", "-n", "100000", "-P", "16")),
+    ("4 KiB", ("-d", "4096", "-n", "20000")),
+    ("64 KiB", ("-d", "65536", "-n", "4000")),
 )
-LOAD_SECONDS = 40  # then the load is stopped and the run failed
+LOAD_SECONDS = 4
+BATCH_SECONDS = 30  # a batch that takes longer hangs
 HOLDERS = ("free", "cached", "user", "kernel_ring", "kernel_request")
 
 
@@ -91,7 +93,7 @@ def start_proxy(bin_folder, folder, upstream):
     command = [str(bin_folder / "weir-proxy"), "--listen", "127.0.0.1:0", "--upstream", f"127.0.0.1:{upstream}",
                "--threads", "2"]
     server = Server(command, folder / "proxy")
-    line = server.wait_for(lambda: re.search(r"listening on 127\.0\.0\.1:(\d+).*", server.said()), "weir-proxy")
+    line = server.wait_for(lambda: re.search(r".*listening on 127\.0\.0\.1:(\d+).*", server.said()), "weir-proxy")
     print(line[0])
     return server, int(line[1])
 
@@ -146,34 +148,51 @@ class Watch:
         return f"law: capacity {self.now['capacity']} {equal} {parts}: {self.now['law']}"
 
 
-def ended_within(process, seconds):
-    try:
-        process.wait(seconds)
-        return True
-    except subprocess.TimeoutExpired:
-        return False
+class Load:
+    """One of LOADS; figures are rows of (command, requests/s, mean ms, median ms), one a batch and command."""
 
+    def __init__(self, name, arguments, port, watch):
+        self.name, self.watch, self.figures = name, watch, []
+        self.command = ["redis-benchmark", "-h", "127.0.0.1", "-p", str(port), "-t", "set,get", "-c", "50", "--csv",
+                        *arguments]
+        self.line_at = 0
 
-def run_load(name, arguments, port, watch, proxy):
-    """Returns redis-benchmark's figures: one row a command."""
-    command = ["redis-benchmark", "-h", "127.0.0.1", "-p", str(port), "-t", "set,get", "-c", "50", "--csv", *arguments]
-    end = time.monotonic() + LOAD_SECONDS
-    watch.now = watch.read()
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as load:
-        try:
-            while not ended_within(load, 1):
-                if time.monotonic() > end:
-                    raise Failed(f"redis-benchmark ({name}) has not ended after {LOAD_SECONDS} s")
-                if proxy.process.poll() is not None:
-                    raise Failed(f"weir-proxy ended in the middle of the traffic: {proxy.said()}")
-                print(f"{name:20} {watch.line()}", flush=True)
-        finally:
-            if load.poll() is None:
-                load.kill()
-        out, errors = load.communicate()
-    if load.returncode != 0 or "rror" in out + errors:
-        raise Failed(f"redis-benchmark ({name}) failed: {(errors or out).strip()}")
-    return [[field.strip('"') for field in row.split(",")] for row in out.splitlines()[1:]]
+    def run(self):
+        self.watch.now = self.watch.read()
+        self.line_at = time.monotonic() + 1
+        end = time.monotonic() + LOAD_SECONDS
+        while time.monotonic() < end:
+            self.run_batch()
+
+    def run_batch(self):
+        with subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as batch:
+            try:
+                self.show_while_running(batch)
+            finally:
+                batch.kill()
+            out, errors = batch.communicate()
+        if batch.returncode != 0 or "rror" in out + errors:
+            raise Failed(f"redis-benchmark ({self.name}) failed: {(errors or out).strip()}")
+        for row in out.splitlines()[1:]:
+            command, rate, mean, _, median, *_ = (field.strip('"') for field in row.split(","))
+            self.figures.append((command, float(rate), float(mean), float(median)))
+
+    def show_while_running(self, batch):
+        end = time.monotonic() + BATCH_SECONDS
+        while time.monotonic() < end:
+            try:
+                batch.wait(max(0, self.line_at - time.monotonic()))
+                return
+            except subprocess.TimeoutExpired:
+                print(f"{self.name:20} {self.watch.line()}", flush=True)
+                self.line_at += 1
+        raise Failed(f"redis-benchmark ({self.name}) hangs: a batch has not ended after {BATCH_SECONDS} s")
+
+    def show_figures(self):
+        for command in ("SET", "GET"):
+            rates, means, medians = zip(*(figures for name, *figures in self.figures if name == command))
+            print(f"  {command} {self.name:20} {statistics.harmonic_mean(rates):9,.0f} requests/s   "
+                  f"median {statistics.mean(medians):.2f} ms, mean {statistics.mean(means):.2f} ms")
 
 
 def advice(watch):
@@ -198,15 +217,16 @@ def run(bin_folder):
             proxy, port = start_proxy(bin_folder, folder, upstream)
             with proxy:
                 watch = Watch(bin_folder, proxy.process.pid)
-                figures = [(name, row) for name, arguments in LOADS
-                           for row in run_load(name, arguments, port, watch, proxy)]
+                loads = [Load(name, arguments, port, watch) for name, arguments in LOADS]
+                for load in loads:
+                    load.run()
                 watch.settle()
                 status = proxy.stop()
-        print("\nthrough weir-proxy, 50 connections:")
-        for name, (command, rate, average, _, middle, *_) in figures:
-            print(f"  {command} {name:20} {float(rate):9,.0f} requests/s   median {middle} ms, mean {average} ms")
+        print("\nredis-benchmark through weir-proxy, 50 connections:")
+        for load in loads:
+            load.show_figures()
         print(watch.law(), *advice(watch), sep="\n")
-        print(*proxy.said().splitlines()[1:], sep="\n")
+        print(*(line for line in proxy.said().splitlines() if "listening on" not in line), sep="\n")
         if status != 0:
             raise Failed(f"weir-proxy ended with status {status}")
 
@@ -216,7 +236,8 @@ def interrupted(*_):
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, interrupted)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupted)
     try:
         run(pathlib.Path(sys.argv[1]))
     except KeyboardInterrupt:
