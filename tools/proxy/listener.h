@@ -1,0 +1,34 @@
+#pragma once
+
+#include <utility>
+
+#include "address.h"
+
+namespace weir::proxy {
+
+/// A file descriptor that is closed with it.
+class Fd {
+ public:
+  Fd() = default;
+  explicit Fd(int fd) : fd_(fd) {}
+  Fd(Fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Fd& operator=(Fd&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
+  ~Fd();
+  int get() const { return fd_; }
+
+ private:
+  int fd_ = -1;
+};
+
+/// Throws Error when another socket listens there, or the address is not this machine's. Its port 0 becomes the one
+/// that the kernel chose. The port is then held, not yet listened on, as long as the result lives.
+Fd claim_port(Address& address);
+
+/// A socket that listens at the address beside its like in this process: the kernel spreads connections over them.
+/// REQUIRES: claim_port(address) succeeded.
+Fd listen_at(const Address& address);
+
+}  // namespace weir::proxy

@@ -1,0 +1,69 @@
+#include "pair.h"
+
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+namespace weir::proxy {
+namespace {
+
+/// Bytes that the kernel has not yet seen acknowledged.
+int unsent(int fd) {
+  int bytes = 0;
+  return ioctl(fd, SIOCOUTQ, &bytes) == 0 ? bytes : 0;
+}
+
+}  // namespace
+
+Side& Side::peer() const { return this == &pair_.client() ? pair_.upstream() : pair_.client(); }
+
+Pair::~Pair() {
+  if (client_.failed == upstream_.failed) return;
+  const linger reset_on_close{.l_onoff = 1, .l_linger = 0};
+  setsockopt(survivor().fd(), SOL_SOCKET, SO_LINGER, &reset_on_close, sizeof reset_on_close);
+}
+
+void Pair::settle(Receiver& receiver) {
+  pass_on_end(client_, receiver);
+  pass_on_end(upstream_, receiver);
+}
+
+void Pair::pass_on_end(Side& from, Receiver& receiver) {
+  Side& to = from.peer();
+  if (from.failed) {  // nobody takes what the other side sends
+    receiver.stop(to);
+    to.ended = true;
+    from.outbox.discard();
+  } else if (from.ended && to.outbox.empty() && !to.shut) {
+    shutdown(to.fd(), SHUT_WR);
+    to.shut = true;
+  }
+}
+
+bool Pair::drained() const {
+  const auto done = [](const Side& side) { return side.ended && side.outbox.empty(); };
+  return !connecting && done(client_) && done(upstream_);
+}
+
+bool Pair::lingers() const { return drained() && client_.failed != upstream_.failed && unsent(survivor().fd()) > 0; }
+
+bool Pair::finished() const { return drained() && !lingers(); }
+
+bool Pair::idle_since(Clock::time_point then) const {
+  return !connecting && last_active < then && client_.outbox.empty() && upstream_.outbox.empty();
+}
+
+void Pair::finish(Receiver& receiver) {
+  for (Side* side : {&client_, &upstream_}) {
+    receiver.stop(*side);
+    side->ended = true;
+  }
+  settle(receiver);
+}
+
+void Pair::abort() {
+  shutdown(client_.fd(), SHUT_RDWR);
+  shutdown(upstream_.fd(), SHUT_RDWR);
+}
+
+}  // namespace weir::proxy

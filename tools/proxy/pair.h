@@ -1,0 +1,77 @@
+#pragma once
+
+#include <weir/receiver.h>
+
+#include <chrono>
+#include <cstddef>
+
+#include "listener.h"
+#include "outbox.h"
+
+namespace weir::proxy {
+
+using Clock = std::chrono::steady_clock;
+
+class Pair;
+
+/// One of the two connections of a pair: what comes in by it, and what waits to go out by it.
+class Side : public Inflow {
+ public:
+  Side(Pair& pair, Fd socket) : pair_(pair), socket_(std::move(socket)) {}
+  Pair& pair() const { return pair_; }
+  Side& peer() const;
+  int fd() const { return socket_.get(); }
+
+  Outbox outbox;
+  bool ended = false;    ///< nothing more comes in
+  bool failed = false;   ///< it ended by an error, or cannot be written to
+  bool shut = false;     ///< we have said that nothing more goes out
+  bool paused = false;   ///< the peer's outbox is full
+  bool listed = false;   ///< the worker has it on its list of outboxes to send
+
+ private:
+  Pair& pair_;
+  Fd socket_;
+};
+
+/// A client's connection and the one to the upstream that belongs to it. Bytes are in the outbox of the side that they
+/// leave by. An end of one side is passed on after the bytes before it: a finish as a finish, a failure as a reset.
+class Pair {
+ public:
+  Pair(Fd client, Fd upstream) : client_(*this, std::move(client)), upstream_(*this, std::move(upstream)) {}
+  Side& client() { return client_; }
+  Side& upstream() { return upstream_; }
+
+  /// A side that outlives a failed one is reset, so that a cut answer never looks whole.
+  ~Pair();
+  Pair(const Pair&) = delete;
+  Pair& operator=(const Pair&) = delete;
+
+  /// Passes ends on, as far as the outboxes are empty. Call it after each change of a side.
+  void settle(Receiver& receiver);
+  /// True when both directions have ended, nothing is left to send and the kernel has no request of the pair but
+  /// receives: it can be destroyed.
+  bool finished() const;
+  /// True when only bytes that the kernel still holds for the side that gets a reset are in the way: ask again soon.
+  bool lingers() const;
+  bool idle_since(Clock::time_point then) const;
+  /// Ends an idle pair as if both peers had finished.
+  void finish(Receiver& receiver);
+  /// Cuts both connections, whatever is left.
+  void abort();
+
+  Clock::time_point last_active{};
+  std::size_t index = 0;       ///< in the worker's list
+  bool connecting = true;
+
+ private:
+  void pass_on_end(Side& from, Receiver& receiver);
+  bool drained() const;
+  /// REQUIRES: one side has failed and the other has not.
+  const Side& survivor() const { return client_.failed ? upstream_ : client_; }
+
+  Side client_;
+  Side upstream_;
+};
+
+}  // namespace weir::proxy
