@@ -86,6 +86,9 @@ RingSlots::~RingSlots() {
   os::unregister_buffer_ring(ring_, group_);
   std::erase(held_, nullptr);
   depot_.give(held_);
+  // What the ring counted goes on counting when its record is gone.
+  depot_.record().lends.fetch_add(record_->claimed.load(std::memory_order_relaxed), std::memory_order_relaxed);
+  depot_.record().drops.fetch_add(record_->provided.load(std::memory_order_relaxed), std::memory_order_relaxed);
 }
 
 void RingSlots::fill(std::span<std::byte* const> buffers) noexcept {
