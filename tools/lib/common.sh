@@ -31,7 +31,6 @@ finish() {
 
 # Asks first, so that the programs clean up after themselves, then insists.
 end_job() {
-  [[ $job ]] || return 0
   local signal try
   for signal in INT TERM KILL; do
     for ((try = 0; try < 50; try++)); do
@@ -44,8 +43,11 @@ end_job() {
 
 on_exit() {
   local status=$?
-  trap '' INT TERM HUP
-  end_job
+  trap '' INT TERM HUP PIPE
+  if [[ $job ]]; then
+    printf '\n%s: stopping what runs\n' "$me" >&2 || true
+    end_job
+  fi
   give_back_pages
   rm -rf "$work"
   exit "$status"
@@ -54,6 +56,7 @@ trap on_exit EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 trap 'exit 129' HUP
+trap 'exit 141' PIPE
 
 # show_life LABEL LOG SECONDS: on a terminal one line that changes, elsewhere a line every half minute.
 show_life() {

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """live.py BIN: redis-benchmark -> BIN/weir-proxy -> redis-server on loopback, with weir's numbers as it goes."""
 import json
+import os
 import pathlib
 import re
 import signal
@@ -242,5 +243,7 @@ if __name__ == "__main__":
         run(pathlib.Path(sys.argv[1]))
     except KeyboardInterrupt:
         sys.exit(130)
+    except BrokenPipeError:
+        os._exit(141)  # whoever read our lines is gone; all that ran has been stopped on the way here
     except Failed as failure:
         sys.exit(f"{failure}")
