@@ -26,7 +26,7 @@ class BufferRing {
   /// Throws Error: no such class, no memory, the group is taken, or Linux is older than 5.19.
   /// REQUIRES: entries is a power of two up to 32,768, group >= kLeastGroup; pool and ring outlive this.
   BufferRing(Pool& pool, io_uring& ring, std::uint16_t group, std::uint32_t entries, std::uint32_t buffer_bytes);
-  /// Unregisters it and withdraws its buffers.
+  /// Unregisters it and withdraws its buffers. In a child of fork it does nothing.
   /// REQUIRES: no request that selects from the group is in flight.
   ~BufferRing();
   BufferRing(const BufferRing&) = delete;

@@ -22,7 +22,8 @@ struct Options {
   std::uint32_t ring_entries = 256;     ///< slots of a receiver's buffer ring: a power of two up to 32,768
 
   /// The defaults, each replaced by its WEIR_* variable where that is set. Throws Error naming the variable, the
-  /// value, the accepted form and a line that fixes it; also for a WEIR_* name that does not exist.
+  /// value, the accepted form and a line that fixes it. A WEIR_* name that does not exist is ignored, and that is said
+  /// on standard error.
   static Options from_env();
 };
 

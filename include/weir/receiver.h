@@ -52,7 +52,7 @@ class Receiver {
   /// Throws Error: as BufferRing, or when Linux is older than 6.0. REQUIRES: pool and ring outlive this.
   Receiver(Pool& pool, io_uring& ring, std::uint16_t group = 64);
   /// REQUIRES: quiet(), else the buffers that the kernel may still write to are lost to the pool for ever, and it says
-  /// so on standard error.
+  /// so on standard error. In a child of fork it does nothing.
   ~Receiver();
   Receiver(const Receiver&) = delete;
   Receiver& operator=(const Receiver&) = delete;
@@ -77,7 +77,7 @@ class Receiver {
   }
 
   /// Replenishes the buffer ring and prepares what is due. Call it after each batch of completions, before submitting.
-  /// True when the submission queue was too short for all of it: submit and call it again before waiting.
+  /// True when there is more to prepare: submit, and call it again before waiting.
   bool turn() noexcept;
 
   /// Connections that wait for a buffer.

@@ -16,7 +16,7 @@ class RegisteredPool {
   /// Throws Error when the kernel refuses: buffers are registered already, or RLIMIT_MEMLOCK is too low.
   /// REQUIRES: pool and ring outlive this.
   RegisteredPool(Pool& pool, io_uring& ring);
-  /// REQUIRES: no request that uses the indexes is in flight.
+  /// REQUIRES: no request that uses the indexes is in flight. In a child of fork it does nothing.
   ~RegisteredPool();
   RegisteredPool(const RegisteredPool&) = delete;
   RegisteredPool& operator=(const RegisteredPool&) = delete;

@@ -126,14 +126,9 @@ void ReceiverState::settle(std::uint32_t slot) noexcept {
 }
 
 void ReceiverState::park(std::uint32_t slot) noexcept {
-  Connection& connection = connections_[slot];
-  connection.queue = Queue::parked;
-  if (std::exchange(connection.woken, false)) {
-    parked_.push_front(slot);  // others took the buffers it was woken for: it keeps its place
-  } else {
-    parked_.push_back(slot);
-  }
-  record_->parked.store(parked_.size(), std::memory_order_relaxed);
+  connections_[slot].queue = Queue::parked;
+  (connections_[slot].woken == round_ ? losers_ : parked_).push_back(slot);
+  record_->parked.store(parked(), std::memory_order_relaxed);
 }
 
 Inflow* ReceiverState::accept(const io_uring_cqe& cqe, Received& received) noexcept {
@@ -158,7 +153,7 @@ Inflow* ReceiverState::accept_receive(std::uint32_t slot, const io_uring_cqe& cq
     if (connection.wanted) park(slot);
   }
   Inflow* const inflow = deliver(connection, cqe.res, received);
-  connection.woken = false;
+  if (std::exchange(connection.woken, 0) == round_) --woken_;
   settle(slot);
   return inflow;
 }
@@ -183,11 +178,22 @@ bool ReceiverState::turn() noexcept {
   if (stopping_) return !all;
   const std::uint32_t stock = slots_->replenish();
   all = arm_queued() && all;
+  start_round();
   all = wake_parked(stock) && all;
   if (parked_.empty()) return !all;
-  // Those woken may turn out to need no buffer, so the rest gets its turn as long as there is stock.
-  if (stock > 0 || !slots_->depot().wait(waiter_)) return true;
-  return !(watch_event() && all);
+  if (stock == 0 && slots_->depot().wait(waiter_)) return !(watch_event() && all);
+  // There is stock, or just now a buffer came home. Where no completion will end the wait, the rest is due at once.
+  return !all || io_uring_cq_ready(&ring_) == 0;
+}
+
+/// Those woken have had their chance when all was submitted and all answers were seen: who is silent still needs no
+/// buffer now, and is not waited for.
+void ReceiverState::start_round() noexcept {
+  parked_.insert(parked_.begin(), losers_.begin(), losers_.end());
+  losers_.clear();
+  if (io_uring_sq_ready(&ring_) > 0 || io_uring_cq_ready(&ring_) > 0) return;
+  ++round_;
+  woken_ = 0;
 }
 
 bool ReceiverState::cancel_queued() noexcept {
@@ -210,19 +216,21 @@ bool ReceiverState::arm_queued() noexcept {
 
 /// Arms as many parked receives as there are buffers: more would only come back with -ENOBUFS.
 bool ReceiverState::wake_parked(std::uint32_t stock) noexcept {
-  while (!parked_.empty() && (stock > 0 || !connections_[parked_.front()].wanted)) {
+  bool all = true;
+  while (all && !parked_.empty()) {
     Connection& connection = connections_[parked_.front()];
-    const bool wanted = connection.wanted;
-    if (!arm(parked_.front())) return false;
-    if (wanted) {
-      connection.woken = true;
-      --stock;
+    if (connection.wanted && woken_ >= stock) break;
+    all = arm(parked_.front());
+    if (!all) break;
+    if (connection.wanted) {
+      connection.woken = round_;
+      ++woken_;
       add_alone(record_->wakes, 1);
     }
     parked_.pop_front();
   }
-  record_->parked.store(parked_.size(), std::memory_order_relaxed);
-  return true;
+  record_->parked.store(parked(), std::memory_order_relaxed);
+  return all;
 }
 
 /// Takes the connection off its queue, and arms its receive when it is still wanted.

@@ -32,7 +32,7 @@ class ReceiverState {
   Inflow* accept(const io_uring_cqe& cqe, Received& received) noexcept;
   bool turn() noexcept;
   bool quiet() const noexcept { return requests_ == 0; }
-  std::size_t parked() const noexcept { return parked_.size(); }
+  std::size_t parked() const noexcept { return parked_.size() + losers_.size(); }
 
  private:
   enum class Request : std::uint8_t { receive, cancel, poll_event };
@@ -47,7 +47,7 @@ class ReceiverState {
     bool wanted = false;       ///< the user wants data
     bool armed = false;        ///< a multishot receive is with the kernel
     bool cancelling = false;   ///< and its cancel is queued or with the kernel
-    bool woken = false;        ///< armed for data that is known to be there; it lost its turn if it finds no buffer
+    std::uint64_t woken = 0;   ///< the round in which it was armed for data that is known to be there
     Queue queue = Queue::none;
   };
 
@@ -62,6 +62,7 @@ class ReceiverState {
   bool cancel_queued() noexcept;
   bool arm_queued() noexcept;
   bool wake_parked(std::uint32_t stock) noexcept;
+  void start_round() noexcept;
   bool watch_event() noexcept;
   bool arm(std::uint32_t slot) noexcept;
   io_uring_sqe* take_sqe() noexcept;
@@ -78,6 +79,9 @@ class ReceiverState {
   std::vector<std::uint32_t> free_;
   std::deque<std::uint32_t> to_arm_;
   std::deque<std::uint32_t> parked_;
+  std::deque<std::uint32_t> losers_;  ///< woken, but others took their buffers: they keep their place
+  std::uint64_t round_ = 1;           ///< of waking
+  std::uint32_t woken_ = 0;           ///< in this round, and not answered yet
   std::deque<std::uint64_t> to_cancel_;  ///< user_data of the requests
 };
 

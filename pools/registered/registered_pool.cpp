@@ -40,7 +40,9 @@ RegisteredPool::RegisteredPool(Pool& pool, io_uring& ring) : pool_(pool), ring_(
                           " (raise it with `ulimit -l unlimited`), or the io_uring has registered buffers already");
 }
 
-RegisteredPool::~RegisteredPool() { os::unregister_buffers(ring_); }
+RegisteredPool::~RegisteredPool() {
+  if (!detail::is_fork_child()) os::unregister_buffers(ring_);
+}
 
 std::uint16_t RegisteredPool::index(const Loan& loan) const noexcept {
   std::uint16_t index = 0;

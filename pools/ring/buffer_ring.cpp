@@ -8,7 +8,9 @@ BufferRing::BufferRing(Pool& pool, io_uring& ring, std::uint16_t group, std::uin
                        std::uint32_t buffer_bytes)
     : slots_(std::make_unique<detail::RingSlots>(pool.state(), ring, group, entries, buffer_bytes)) {}
 
-BufferRing::~BufferRing() = default;
+BufferRing::~BufferRing() {
+  if (detail::is_fork_child()) (void)slots_.release();  // NOLINT(bugprone-unused-return-value): the ring is the parent's
+}
 
 bool BufferRing::provide(Loan& loan) noexcept { return slots_->provide(loan); }
 

@@ -125,7 +125,7 @@ std::uint32_t RingSlots::replenish() noexcept {
     const std::size_t got = take_batch(depot_, std::span(batch).first(want));
     fill(std::span(batch).first(got));
     advance(got);
-    if (got < want) break;
+    if (got == 0) break;
   }
   return stock();
 }

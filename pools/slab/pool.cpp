@@ -23,7 +23,11 @@ Pool::Pool(Options options) : state_(std::make_unique<detail::PoolState>(std::mo
 }
 
 Pool::~Pool() {
-  if (detail::is_fork_child()) (void)state_.release();  // NOLINT(bugprone-unused-return-value): its memory is the parent's
+  if (detail::is_fork_child()) {
+    (void)state_.release();  // NOLINT(bugprone-unused-return-value): what it would give back is the parent's
+  } else if (state_->quarantined()) {
+    detail::PoolState::keep_for_ever(std::move(state_));
+  }
 }
 
 Loan Pool::lend_slowly(std::uint32_t lane) noexcept {

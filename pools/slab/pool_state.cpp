@@ -36,6 +36,7 @@ std::size_t bytes_of_node(const Options& options) {
 }
 
 const Options& validated(const Options& options) {
+  if (is_fork_child()) throw Error(ENOTSUP, "a child of fork cannot make a pool when its parent had one: exec there first");
   validate(options);
   return options;
 }
@@ -75,12 +76,19 @@ PoolState::PoolState(Options options)
 }
 
 PoolState::~PoolState() {
-  for (const auto& depot : depots_) depot->disown_all();
-  if (quarantined_) {
-    reservation_->leak();
-    return;
-  }
+  retire();
   refuse_loans_out();
+}
+
+void PoolState::retire() noexcept {
+  for (const auto& depot : depots_) depot->retire();
+}
+
+void PoolState::keep_for_ever(std::unique_ptr<PoolState> pool) {
+  static std::vector<std::unique_ptr<PoolState>>& kept = *new std::vector<std::unique_ptr<PoolState>>;
+  pool->retire();
+  const std::lock_guard lock(registry_mutex());
+  kept.push_back(std::move(pool));
 }
 
 void PoolState::map_nodes() {
@@ -127,7 +135,7 @@ Depot& PoolState::home_depot(std::size_t class_index) noexcept {
 }
 
 Loan PoolState::lend(std::size_t class_index) noexcept {
-  if (is_fork_child()) base::fatal("lend in a child of fork, which has none of its parent's buffers: make a pool there");
+  if (is_fork_child()) base::fatal("lend in a child of fork, which has none of its parent's buffers: exec there first");
   Depot& home = home_depot(class_index);
   Magazine* magazine = own_magazine(home);
   if (magazine != nullptr && refill(*magazine, home)) return pop(*magazine);

@@ -66,8 +66,11 @@ class PoolState {
 
   void add_holder(const KernelHolder& holder);
   void remove_holder(const KernelHolder& holder);
-  /// The kernel may still write to some buffer: the memory stays mapped for ever.
-  void quarantine() { quarantined_ = true; }
+  /// The kernel may still write to some buffer: the pool must outlive its owner, see keep_for_ever().
+  void quarantine() noexcept { quarantined_ = true; }
+  bool quarantined() const noexcept { return quarantined_; }
+  /// Keeps a pool that its owner is done with: its memory stays mapped and its buffers counted, but nobody is lent any.
+  static void keep_for_ever(std::unique_ptr<PoolState> pool);
 
   const Options& options() const { return options_; }
   const SizeClasses& classes() const { return classes_; }
@@ -85,6 +88,7 @@ class PoolState {
   void map_nodes();
   void make_depots();
   void publish(const Arena& arena);
+  void retire() noexcept;
   void refuse_loans_out() const;
 
   const Options options_;

@@ -136,7 +136,10 @@ int try_rung(const Rung& rung, Arena& arena) {
 
 }  // namespace
 
-Reservation::Reservation(std::size_t bytes) : base_(os::reserve(bytes, base::kHugePage)), bytes_(bytes) {
+// The page at the end keeps the kernel from joining the arenas with a neighbour's mapping, whose huge pages would then be
+// counted as theirs.
+Reservation::Reservation(std::size_t bytes)
+    : bytes_(bytes + base::kSmallPage), base_(os::reserve(bytes_, base::kHugePage)) {
   if (base_ == nullptr) {
     throw Error(ENOMEM, "cannot reserve " + format_size(bytes) +
                             " of address space: lower WEIR_BYTES, or raise the limit with `ulimit -v unlimited`");

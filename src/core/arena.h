@@ -18,14 +18,10 @@ class Reservation {
   Reservation& operator=(const Reservation&) = delete;
 
   std::byte* base() const { return base_; }
-  std::size_t bytes() const { return bytes_; }
-
-  /// Keeps the memory mapped for ever: for buffers that the kernel may still write to.
-  void leak() { base_ = nullptr; }
 
  private:
-  std::byte* base_;
   std::size_t bytes_;
+  std::byte* base_;
 };
 
 /// One mapping on one node: populated, verified, locked where that means something. Lives inside a Reservation, which

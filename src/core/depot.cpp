@@ -45,7 +45,6 @@ Depot::Depot(NodeStock& stock, SizeClass size_class, std::uint32_t lane_index, s
 }
 
 Depot::~Depot() {
-  set_depot(lane_index_, nullptr);
   os::release(reinterpret_cast<std::byte*>(stock_),
               base::round_up(most_buffers_ * sizeof(std::byte*), base::kSmallPage));
   record_.~LaneRecord();
@@ -95,6 +94,7 @@ bool Depot::cut_slab() {
   for (std::size_t i = class_.per_slab; i > 0; --i) stock_[free_++] = slab + (i - 1) * class_.bytes;
   capacity_ += class_.per_slab;
   record_.capacity.store(capacity_, std::memory_order_relaxed);
+  note_out();
   return true;
 }
 
@@ -119,8 +119,10 @@ void Depot::disown(Magazine& magazine) noexcept {
   new (&magazine) Magazine{};
 }
 
-void Depot::disown_all() noexcept {
+void Depot::retire() noexcept {
+  const std::lock_guard lock(registry_mutex());  // a thread that ends now would take its magazine away
   while (!magazines_.empty()) disown(*magazines_.back());
+  set_depot(lane_index_, nullptr);
 }
 
 bool Depot::wait(Waiter& waiter) noexcept {

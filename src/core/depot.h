@@ -38,7 +38,8 @@ class Depot {
   void adopt(Magazine& magazine) noexcept;
   /// Takes the magazine's buffers and counts over, and zeroes it. REQUIRES: its thread does not use it meanwhile.
   void disown(Magazine& magazine) noexcept;
-  void disown_all() noexcept;
+  /// Disowns all magazines; loans of the lane cannot come home after it.
+  void retire() noexcept;
 
   /// Signals the waiter when a buffer comes home, in the order of the calls; until nobody waits, drops bypass the
   /// magazines. False when there is a free buffer already: take it instead.

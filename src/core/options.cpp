@@ -114,7 +114,7 @@ constexpr std::array kOptions{
     Option{"WEIR_STRICT", "0 or 1", "1", "1: refuse to start rather than take lesser memory than WEIR_PAGES asks for",
            [](Options& o, std::string_view text) { return set_flag(o.strict, text); },
            [](const Options& o) { return std::string(o.strict ? "1" : "0"); }},
-    Option{"WEIR_RECV_BYTES", "a size from 64 up to the largest class", "16k",
+    Option{"WEIR_RECV_BYTES", "a size from 1 up to the largest class", "16k",
            "size of the buffers that a receiver's ring holds; more is received in several pieces",
            [](Options& o, std::string_view text) { return set_size(o.receive_bytes, text); },
            [](const Options& o) { return size_text(o.receive_bytes); }},
@@ -178,8 +178,7 @@ void validate(const Options& o) {
             "has the size " + std::to_string(bytes) + ", which does not fit a slab of " + format_size(o.slab_bytes) +
                 " or is no multiple of 64");
   }
-  require(o.receive_bytes >= kLeastClass && o.receive_bytes <= o.classes.back(), o, "WEIR_RECV_BYTES",
-          "is larger than the largest class (" + size_text(o.classes.back()) + ") or less than 64");
+  require(o.receive_bytes > 0, o, "WEIR_RECV_BYTES", "is nothing");
   require(std::has_single_bit(o.ring_entries) && o.ring_entries <= kMostRingEntries, o, "WEIR_RING_ENTRIES",
           "is not such a power of two");
 }
