@@ -4,13 +4,14 @@
 pages_file=/proc/sys/vm/nr_hugepages
 pages_added=0
 
-# change_pages BY: prints by how much the number really changed. Under a lock, for two runs may overlap, and in a
-# subshell, so that a signal cannot leave us holding it.
+# change_pages BY: prints by how much the number really changed. Under a lock, for two runs may overlap, and whole,
+# whatever signal comes.
 change_pages() (
+  trap '' INT TERM HUP
   flock 9
   before=$(<"$pages_file")
   total=$((before + $1))
-  echo "$((total > 0 ? total : 0))" >"$pages_file"
+  echo "$((total > 0 ? total : 0))" >"$pages_file" || true # refused: the difference will say so
   echo "$(($(<"$pages_file") - before))"
 ) 9<"$pages_file"
 
@@ -27,12 +28,11 @@ reserve_pages() {
   free=$(free_pages)
   if ((free >= $1)); then return; fi
   if [[ ! -w $pages_file ]]; then
-    say "huge pages: $free of $1 are free, and only root can reserve more: sudo sysctl vm.nr_hugepages=$(($(<"$pages_file") + $1 - free))"
+    say "huge pages: $free of $1 are free; for more, as root: sysctl vm.nr_hugepages=$(($(<"$pages_file") + $1 - free))"
     return
   fi
   before=$(<"$pages_file")
-  pages_added=$(($1 - free)) # set before, so that an interrupted change is undone too
-  pages_added=$(change_pages "$pages_added")
+  pages_added=$((pages_added + $(change_pages "$(($1 - free))")))
   say "huge pages: $pages_added reserved for this run (vm.nr_hugepages was $before)"
   free=$(free_pages)
   if ((free < $1)); then say "huge pages: only $free of $1 could be had; memory is short or fragmented"; fi
