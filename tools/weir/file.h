@@ -1,0 +1,32 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <utility>
+
+namespace weir::tool {
+
+/// A file open for reading, or none.
+class File {
+ public:
+  File() = default;
+  /// None, with errno set, when it cannot be opened. Never waits, not for a pipe's other end either.
+  explicit File(const std::string& path);
+  File(File&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  File& operator=(File&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
+  ~File();
+
+  explicit operator bool() const noexcept { return fd_ >= 0; }
+  bool is_regular() const;
+  std::size_t size() const;
+  /// False when the file has not all of these bytes, or they cannot be read.
+  bool read(void* into, std::size_t bytes, std::size_t offset) const;
+
+ private:
+  int fd_ = -1;
+};
+
+}  // namespace weir::tool

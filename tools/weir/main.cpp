@@ -1,0 +1,83 @@
+#include <fmt/format.h>
+#include <weir/error.h>
+
+#include <CLI/CLI.hpp>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <functional>
+#include <limits>
+
+#include "commands.h"
+#include "core/segment.h"
+#include "failure.h"
+
+namespace weir::tool {
+namespace {
+
+int fail(const std::string& line, int exit_code) {
+  fmt::print(stderr, "weir: {}\n", line);
+  return exit_code;
+}
+
+/// The command line, and the subcommand that it chose.
+struct CommandLine {
+  CLI::App app{"Looks at the I/O buffer pools of running programs."};
+  StatTarget target;
+  bool json = false;
+  std::function<void()> chosen;
+
+  CommandLine() {
+    app.name("weir");
+    app.require_subcommand(1);
+    app.set_version_flag("--version", fmt::format("weir {} (reads segments of version {})", WEIR_VERSION,
+                                                  detail::kSegmentVersion));
+    add_stat();
+    add("ls", "List the processes that have pools.", [this] { run_ls(json); });
+    add("env", "Show every WEIR_* variable: its value, its meaning and what it takes.",
+        [this] { run_env(json); });
+  }
+
+  CLI::App* add(const char* name, const char* meaning, std::function<void()> run) {
+    CLI::App* command = app.add_subcommand(name, meaning);
+    command->add_flag("--json", json, "Print JSON, one line");
+    command->callback([this, run = std::move(run)] { chosen = run; });
+    return command;
+  }
+
+  void add_stat() {
+    CLI::App* stat =
+        add("stat", "Show a process's pools: who holds the buffers, the memory's grade, the receivers.",
+            [this] { run_stat(target, json); });
+    auto* pid = stat->add_option("PID", target.pid, "The process; needed only when several have pools");
+    pid->type_name("")->check(CLI::Range(1, std::numeric_limits<int>::max()).description(""));
+    stat->add_option("--segment", target.segment_path, "Read this file: /proc/PID/fd/N, or a copy of one")
+        ->type_name("FILE")
+        ->excludes(pid);
+  }
+};
+
+int run(int count, char** arguments) {
+  CommandLine line;
+  try {
+    line.app.parse(count, arguments);
+    line.chosen();
+  } catch (const CLI::RequiredError&) {
+    return fail("say what to do: stat, ls or env; see `weir --help`", kExitUsage);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return line.app.exit(error);  // --help, --version
+    return fail(std::string(error.what()) + ": see `weir --help`", kExitUsage);
+  } catch (const Failure& failure) {
+    return fail(failure.what(), failure.exit_code());
+  } catch (const Error& error) {
+    return fail(error.what(), kExitUsage);  // a WEIR_* variable
+  }
+  if (std::fflush(stdout) != 0)
+    return fail(fmt::format("cannot write: {}", std::strerror(errno)), kExitFailed);
+  return 0;
+}
+
+}  // namespace
+}  // namespace weir::tool
+
+int main(int count, char** arguments) { return weir::tool::run(count, arguments); }

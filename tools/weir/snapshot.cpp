@@ -1,0 +1,196 @@
+#include "snapshot.h"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <optional>
+#include <thread>
+
+#include "core/counts.h"
+#include "text.h"
+
+namespace weir::tool {
+namespace {
+
+using namespace detail;  // the segment's words
+
+constexpr int kRounds = 20;
+constexpr std::chrono::microseconds kBetweenRounds{300};
+
+using LaneRows = std::array<std::optional<ClassRow>, kLanes>;
+
+/// The first half of a lend or return is seen now and then without the other: no count may be more than all.
+bool is_settled(const Counts& counts) {
+  const std::array parts{counts.free, counts.cached, counts.user, counts.kernel_ring, counts.kernel_request};
+  const auto fits = [&](std::uint64_t part) { return part <= counts.capacity; };
+  return counts.law_holds() && std::all_of(parts.begin(), parts.end(), fits);
+}
+
+ClassRow read_lane(SegmentReader& reader, std::uint32_t lane_index) {
+  reader.read_lane(lane_index);
+  const Segment& segment = reader.segment();
+  const LaneRecord& lane = segment.lanes[lane_index];
+  ClassRow row{.bytes = lane.bytes, .tally = {}};
+  row.tally.counts = counts_of_lane(segment, lane_index);
+  row.tally.settled = is_settled(row.tally.counts);
+  row.tally.high_water = lane.high_water;
+  row.tally.lends = lends_of_lane(segment, lane_index);
+  row.tally.empty = lane.empty;
+  // More drops than lends were seen, so the difference went below zero.
+  if (static_cast<std::int64_t>(row.tally.counts.user) < 0) row.tally.counts.user = 0;
+  return row;
+}
+
+/// Reads all lanes that are not settled yet. True when then all are.
+bool read_unsettled(SegmentReader& reader, const std::vector<std::uint32_t>& lanes, LaneRows& rows) {
+  bool settled = true;
+  for (const std::uint32_t lane : lanes) {
+    if (!rows[lane] || !rows[lane]->tally.settled) rows[lane] = read_lane(reader, lane);
+    settled = settled && rows[lane]->tally.settled;
+  }
+  return settled;
+}
+
+std::uint32_t node_count(const Segment& segment) { return std::min(segment.header.node_count, kMaxNodes); }
+
+std::vector<std::uint32_t> lanes_in_use(const Segment& segment) {
+  std::vector<std::uint32_t> lanes;
+  for (const PoolRecord& pool : segment.pools) {
+    if (!is_sound(pool)) continue;
+    for (std::uint32_t node = 0; node < node_count(segment); ++node) {
+      for (std::uint32_t i = 0; i < pool.class_count; ++i) lanes.push_back(lane_index_of(pool, node, i));
+    }
+  }
+  std::sort(lanes.begin(), lanes.end());
+  lanes.erase(std::unique(lanes.begin(), lanes.end()), lanes.end());  // only hostile pools share lanes
+  return lanes;
+}
+
+LaneRows read_lanes(SegmentReader& reader) {
+  LaneRows rows;
+  const std::vector<std::uint32_t> lanes = lanes_in_use(reader.segment());
+  for (int round = 1; !read_unsettled(reader, lanes, rows) && round < kRounds; ++round) {
+    std::this_thread::sleep_for(kBetweenRounds);
+  }
+  return rows;
+}
+
+std::vector<Grade> arenas_of(const Segment& segment, std::uint32_t pool) {
+  std::vector<Grade> grades;
+  for (const ArenaRecord& arena : segment.arenas) {
+    if (arena.live == 0 || arena.pool != pool) continue;
+    Grade& grade = grades.emplace_back();
+    grade.node = arena.node;
+    grade.bytes = arena.bytes;
+    grade.page_bytes = arena.page_bytes;
+    grade.huge_tlb = arena.huge_tlb != 0;
+    grade.populated = arena.populated != 0;
+    grade.locked = arena.locked != 0;
+    grade.bound = arena.bound != 0;
+    grade.reason = printable(arena.reason);
+  }
+  return grades;
+}
+
+std::vector<NodeRow> nodes_of(const Segment& segment, const PoolRecord& pool, const LaneRows& rows) {
+  std::vector<NodeRow> nodes;
+  for (std::uint32_t node = 0; node < node_count(segment); ++node) {
+    NodeRow& row = nodes.emplace_back(NodeRow{.node = segment.header.nodes[node], .classes = {}});
+    for (std::uint32_t i = 0; i < pool.class_count; ++i) {
+      row.classes.push_back(rows[lane_index_of(pool, node, i)].value_or(ClassRow{}));
+    }
+  }
+  return nodes;
+}
+
+bool has_lane(const Segment& segment, const PoolRecord& pool, std::uint32_t lane) {
+  const std::uint32_t within_node = lane % kLanesPerNode;
+  return lane / kLanesPerNode < node_count(segment) && within_node >= pool.first_lane &&
+         within_node - pool.first_lane < pool.class_count;
+}
+
+std::vector<RingRow> rings_of(const Segment& segment, const PoolRecord& pool) {
+  std::vector<RingRow> rings;
+  for (const RingRecord& ring : segment.rings) {
+    if (ring.live == 0 || !has_lane(segment, pool, ring.lane)) continue;
+    rings.push_back({.node = segment.header.nodes[ring.lane / kLanesPerNode],
+                     .buffer_bytes = segment.lanes[ring.lane].bytes,
+                     .group = ring.group,
+                     .entries = ring.entries,
+                     .filled = ring.filled});
+  }
+  return rings;
+}
+
+std::vector<ReceiverRow> receivers_of(const Segment& segment) {
+  std::vector<ReceiverRow> receivers;
+  for (const ReceiverRecord& receiver : segment.receivers) {
+    if (receiver.live == 0) continue;
+    receivers.push_back(
+        {.pool = receiver.pool < kMaxPools ? printable(segment.pools[receiver.pool].name) : "?",
+         .thread = receiver.thread,
+         .connections = receiver.connections,
+         .parked = receiver.parked,
+         .receives = receiver.receives,
+         .bytes = receiver.bytes,
+         .enobufs = receiver.enobufs,
+         .wakes = receiver.wakes,
+         .cancels = receiver.cancels});
+  }
+  return receivers;
+}
+
+template <typename Parts>
+Tally sum_of(const Parts& parts) {
+  Tally sum;
+  for (const auto& part : parts) sum += part.tally();
+  return sum;
+}
+
+}  // namespace
+
+Tally& Tally::operator+=(const Tally& other) {
+  counts += other.counts;
+  settled = settled && other.settled;
+  high_water += other.high_water;
+  lends += other.lends;
+  empty += other.empty;
+  return *this;
+}
+
+Tally NodeRow::tally() const {
+  Tally sum;
+  for (const ClassRow& row : classes) sum += row.tally;
+  return sum;
+}
+
+Tally PoolView::tally() const { return sum_of(nodes); }
+
+Tally Snapshot::tally() const { return sum_of(pools); }
+
+std::uint64_t PoolView::mapped_bytes() const {
+  std::uint64_t bytes = 0;
+  for (const Grade& arena : arenas) bytes += arena.bytes;
+  return bytes;
+}
+
+Snapshot take_snapshot(SegmentReader& reader) {
+  reader.read_records();
+  const LaneRows rows = read_lanes(reader);
+  const Segment& segment = reader.segment();
+  Snapshot snapshot{.pid = segment.header.process_id,
+                    .program = printable(segment.header.program),
+                    .pools = {},
+                    .receivers = receivers_of(segment)};
+  for (std::uint32_t i = 0; i < kMaxPools; ++i) {
+    const PoolRecord& pool = segment.pools[i];
+    if (!is_sound(pool)) continue;
+    snapshot.pools.push_back({.name = printable(pool.name),
+                              .arenas = arenas_of(segment, i),
+                              .nodes = nodes_of(segment, pool, rows),
+                              .rings = rings_of(segment, pool)});
+  }
+  return snapshot;
+}
+
+}  // namespace weir::tool

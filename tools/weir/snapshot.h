@@ -1,0 +1,76 @@
+#pragma once
+
+#include <weir/pool.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "segment_reader.h"
+
+namespace weir::tool {
+
+/// Counts and what goes with them, of a class on a node, or added up.
+struct Tally {
+  Counts counts;
+  bool settled = true;  ///< the law holds; false: buffers changed hands all the while they were counted
+  std::uint64_t high_water = 0;
+  std::uint64_t lends = 0;
+  std::uint64_t empty = 0;  ///< lends that found no buffer
+  Tally& operator+=(const Tally& other);
+};
+
+struct ClassRow {
+  std::uint32_t bytes = 0;
+  Tally tally;
+  bool used() const { return tally.counts.capacity != 0 || tally.empty != 0; }
+};
+
+struct NodeRow {
+  int node = 0;
+  std::vector<ClassRow> classes;
+  Tally tally() const;
+};
+
+struct RingRow {
+  int node = 0;
+  std::uint32_t buffer_bytes = 0;
+  std::uint32_t group = 0;
+  std::uint32_t entries = 0;
+  std::uint64_t filled = 0;
+};
+
+struct PoolView {
+  std::string name;
+  std::vector<Grade> arenas;
+  std::vector<NodeRow> nodes;
+  std::vector<RingRow> rings;
+  std::uint64_t mapped_bytes() const;
+  Tally tally() const;
+};
+
+struct ReceiverRow {
+  std::string pool;
+  std::uint32_t thread = 0;
+  std::uint64_t connections = 0;
+  std::uint64_t parked = 0;
+  std::uint64_t receives = 0;
+  std::uint64_t bytes = 0;
+  std::uint64_t enobufs = 0;
+  std::uint64_t wakes = 0;
+  std::uint64_t cancels = 0;
+};
+
+struct Snapshot {
+  std::uint32_t pid = 0;
+  std::string program;
+  std::vector<PoolView> pools;
+  std::vector<ReceiverRow> receivers;
+  Tally tally() const;
+};
+
+/// What the segment holds now. Counts move while they are copied, so a lane is read again, a bounded number
+/// of times, until the law holds for it.
+Snapshot take_snapshot(SegmentReader& reader);
+
+}  // namespace weir::tool
