@@ -22,7 +22,8 @@ def cache_folder():
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise Unavailable(f"no place for the guest's kernel ({error}): set XDG_CACHE_HOME to a folder of yours") from error
+        advice = "set XDG_CACHE_HOME to a folder of yours"
+        raise Unavailable(f"no place for the guest's kernel ({error}): {advice}") from error
     return folder
 
 

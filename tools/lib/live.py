@@ -139,14 +139,17 @@ class Watch:
         """Waits until all clients are gone and the counts stand still."""
         for _ in range(50):
             self.now = self.read()
-            if self.now["law"] == "holds" and self.now["user"] == 0:
+            if self.law_holds() and self.now["user"] == 0:
                 break
             time.sleep(0.1)
 
+    def law_holds(self):
+        return self.now["capacity"] == sum(self.now[name] for name in HOLDERS)
+
     def law(self):
         parts = " + ".join(f"{self.now[name]} {name}" for name in HOLDERS)
-        equal = "=" if self.now["capacity"] == sum(self.now[name] for name in HOLDERS) else "!="
-        return f"law: capacity {self.now['capacity']} {equal} {parts}: {self.now['law']}"
+        holds = self.law_holds()
+        return f"law: capacity {self.now['capacity']} {'=' if holds else '!='} {parts}: {'holds' if holds else 'broken'}"
 
 
 class Load:
@@ -202,9 +205,10 @@ def advice(watch):
         if arena["reason"]:
             lines.append(f"degraded: {arena['bytes'] >> 20} MiB on node {arena['node']} are {arena['grade']}: "
                          f"{arena['reason']}")
-    if any(arena["page_bytes"] < 2 << 20 for arena in watch.arenas()):
+    if any("hugetlb" not in arena["grade"] for arena in watch.arenas()):
         pages = -(-sum(arena["bytes"] for arena in watch.arenas()) // (2 << 20))
-        lines.append(f"  for huge pages: sudo sysctl vm.nr_hugepages={pages}, and run this again")
+        there = int(pathlib.Path("/proc/sys/vm/nr_hugepages").read_text(encoding="ascii"))
+        lines.append(f"  for huge pages: sudo sysctl vm.nr_hugepages={there + pages}, and run this again")
     if any("not locked" in arena["grade"] or "memlock" in arena["reason"].lower() for arena in watch.arenas()):
         lines.append("  for locked memory: sudo prlimit --memlock=unlimited --pid $$, and run this again")
     return lines or ["degraded: nothing"]
@@ -227,7 +231,10 @@ def run(bin_folder):
         for load in loads:
             load.show_figures()
         print(watch.law(), *advice(watch), sep="\n")
-        print(*(line for line in proxy.said().splitlines() if "listening on" not in line), sep="\n")
+        shown_already = re.compile("listening on|is degraded")
+        print(*(line for line in proxy.said().splitlines() if not shown_already.search(line)), sep="\n")
+        if not watch.law_holds():
+            raise Failed("buffers are missing: the law does not hold with all clients gone")
         if status != 0:
             raise Failed(f"weir-proxy ended with status {status}")
 
