@@ -48,16 +48,7 @@ class [[nodiscard]] Loan {
   Loan(std::byte* data, std::uint32_t lane, std::uint32_t size) noexcept : data_(data), lane_(lane), size_(size) {}
 
   void drop() noexcept {
-    detail::Magazine& magazine = detail::magazine_at(detail::thread_lanes, lane_);
-    const std::uint64_t state = magazine.state.load(std::memory_order_relaxed);
-    const std::uint32_t count = detail::Magazine::count_of(state);
-    if (count >= magazine.capacity.load(std::memory_order_relaxed)) [[unlikely]] {
-      detail::drop_slowly(data_, lane_);
-      return;
-    }
-    magazine.buffers[count] = data_;
-    magazine.state.store(state + 1, std::memory_order_relaxed);
-    magazine.drops.store(magazine.drops.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    if (!detail::magazine_at(detail::thread_lanes, lane_).push(data_)) [[unlikely]] detail::drop_slowly(data_, lane_);
   }
 
   std::byte* data_ = nullptr;
@@ -68,15 +59,15 @@ static_assert(sizeof(Loan) == 16);
 
 namespace detail {
 
-/// How the other ways of lending take a loan apart and put it together again.
+/// A loan taken apart: how the other ways of lending make and take one. In registers, where a Loan is not.
 struct LoanParts {
   std::byte* data;
   std::uint32_t lane;
+  std::uint32_t size;
 
-  static Loan make(std::byte* data, std::uint32_t lane, std::uint32_t size) noexcept { return {data, lane, size}; }
+  Loan join() const noexcept { return {data, lane, size}; }
   static LoanParts take(Loan&& loan) noexcept {
-    loan.size_ = 0;
-    return {std::exchange(loan.data_, nullptr), loan.lane_};
+    return {std::exchange(loan.data_, nullptr), loan.lane_, std::exchange(loan.size_, 0)};
   }
   static std::uint32_t lane_of(const Loan& loan) noexcept { return loan.lane_; }
 };

@@ -56,15 +56,12 @@ class Pool {
   /// A buffer of the smallest class that holds `bytes`, on the calling thread's node where that has one. Empty when
   /// the budget is spent or no class is as large. Aborts in a child of fork.
   Loan lend(std::size_t bytes) noexcept {
-    if (bytes > kTableBytes) [[unlikely]] return lend_large(bytes);
+    if (bytes > kTableBytes) [[unlikely]] return lend_large(bytes).join();
     const std::uint32_t lane = lane_of_[(bytes + kGranule - 1) / kGranule];
     detail::Magazine& magazine = detail::magazine_at(detail::thread_home_lanes, lane);
-    const std::uint64_t state = magazine.state.load(std::memory_order_relaxed);
-    const std::uint32_t count = detail::Magazine::count_of(state);
-    if (count == 0) [[unlikely]] return lend_slowly(lane);
-    std::byte* const buffer = magazine.buffers[count - 1];
-    magazine.state.store(state + detail::Magazine::kOneLend - 1, std::memory_order_relaxed);
-    return detail::LoanParts::make(buffer, magazine.lane, magazine.bytes);
+    std::byte* const buffer = magazine.pop();
+    if (buffer == nullptr) [[unlikely]] return lend_slowly(lane).join();
+    return detail::LoanParts{buffer, magazine.lane, magazine.bytes}.join();
   }
 
   /// Gives the buffers in the calling thread's magazines back to the depots; call it before a long sleep.
@@ -85,8 +82,8 @@ class Pool {
   static constexpr std::size_t kGranule = 64;
   static constexpr std::size_t kTableBytes = 64 * 1024;
 
-  Loan lend_slowly(std::uint32_t lane) noexcept;
-  Loan lend_large(std::size_t bytes) noexcept;
+  detail::LoanParts lend_slowly(std::uint32_t lane) noexcept;
+  detail::LoanParts lend_large(std::size_t bytes) noexcept;
 
   std::array<std::uint32_t, kTableBytes / kGranule + 1> lane_of_{};
   std::unique_ptr<detail::PoolState> state_;

@@ -140,7 +140,7 @@ Loan RingSlots::claim(const io_uring_cqe& cqe) noexcept {
   empty_.push_back(bid);
   add_alone(record_->claimed, 1);
   publish_stock();
-  return LoanParts::make(buffer, depot_.lane(), static_cast<std::uint32_t>(std::max(cqe.res, 0)));
+  return LoanParts{buffer, depot_.lane(), static_cast<std::uint32_t>(std::max(cqe.res, 0))}.join();
 }
 
 void RingSlots::visit_held(const std::function<void(std::byte*)>& visit) const {

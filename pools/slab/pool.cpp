@@ -30,14 +30,14 @@ Pool::~Pool() {
   }
 }
 
-Loan Pool::lend_slowly(std::uint32_t lane) noexcept {
+detail::LoanParts Pool::lend_slowly(std::uint32_t lane) noexcept {
   if (lane == kNoLane) return {};
   return state_->lend(lane / detail::kMagazineBytes - state_->record().first_lane);
 }
 
-Loan Pool::lend_large(std::size_t bytes) noexcept {
+detail::LoanParts Pool::lend_large(std::size_t bytes) noexcept {
   const std::size_t index = state_->classes().index_for(bytes);
-  return index < state_->classes().count() ? state_->lend(index) : Loan{};
+  return index < state_->classes().count() ? state_->lend(index) : detail::LoanParts{};
 }
 
 void Pool::flush() noexcept {

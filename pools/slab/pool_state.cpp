@@ -134,24 +134,25 @@ Depot& PoolState::home_depot(std::size_t class_index) noexcept {
   return depot(std::min<std::size_t>(rehome_thread(), node_count() - 1), class_index);
 }
 
-Loan PoolState::lend(std::size_t class_index) noexcept {
+LoanParts PoolState::lend(std::size_t class_index) noexcept {
   if (is_fork_child()) base::fatal("lend in a child of fork, which has none of its parent's buffers: exec there first");
   Depot& home = home_depot(class_index);
   Magazine* magazine = own_magazine(home);
-  if (magazine != nullptr && refill(*magazine, home)) return pop(*magazine);
+  if (magazine != nullptr && refill(*magazine, home)) return {magazine->pop(), magazine->lane, magazine->bytes};
   for (const unsigned node : os::nearest_first(home.lane_index() / kLanesPerNode)) {
     if (node >= node_count()) continue;
-    if (Loan loan = lend_from(depot(node, class_index))) return loan;
+    const LoanParts loan = lend_from(depot(node, class_index));
+    if (loan.data != nullptr) return loan;
   }
   home.record().empty.fetch_add(1, std::memory_order_relaxed);
   return {};
 }
 
-Loan PoolState::lend_from(Depot& depot) noexcept {
+LoanParts PoolState::lend_from(Depot& depot) noexcept {
   std::byte* buffer = nullptr;
   if (depot.take({&buffer, 1}) == 0) return {};
   depot.record().lends.fetch_add(1, std::memory_order_relaxed);
-  return LoanParts::make(buffer, depot.lane(), depot.bytes());
+  return {buffer, depot.lane(), depot.bytes()};
 }
 
 std::byte* PoolState::take_pages(std::size_t bytes) {

@@ -53,9 +53,9 @@ class PoolState {
   PoolState& operator=(const PoolState&) = delete;
 
   /// A buffer of the class, from the nearest node that has one; empty when none has.
-  Loan lend(std::size_t class_index) noexcept;
+  LoanParts lend(std::size_t class_index) noexcept;
   /// A buffer of this depot alone.
-  Loan lend_from(Depot& depot) noexcept;
+  LoanParts lend_from(Depot& depot) noexcept;
 
   /// The depot of the class on the calling thread's node.
   Depot& home_depot(std::size_t class_index) noexcept;

@@ -44,10 +44,9 @@ Counts counts_of_lane(const Segment& segment, std::uint32_t lane_index) {
   std::uint64_t lends = load(lane.lends);
   std::uint64_t drops = load(lane.drops);
   for_magazines(segment, lane_index, [&](const Magazine& magazine) {
-    const std::uint64_t state = load(magazine.state);
-    counts.cached += Magazine::count_of(state);
-    lends += state >> 16;
-    drops += load(magazine.drops);
+    counts.cached += magazine.count();
+    lends += load(magazine.lends);
+    drops += magazine.drops();
   });
   for (const RingRecord& ring : segment.rings) {
     if (ring.live.load(std::memory_order_acquire) == 0 || ring.lane != lane_index) continue;
@@ -61,7 +60,7 @@ Counts counts_of_lane(const Segment& segment, std::uint32_t lane_index) {
 
 std::uint64_t lends_of_lane(const Segment& segment, std::uint32_t lane_index) {
   std::uint64_t lends = load(segment.lanes[lane_index].lends);
-  for_magazines(segment, lane_index, [&](const Magazine& magazine) { lends += load(magazine.state) >> 16; });
+  for_magazines(segment, lane_index, [&](const Magazine& magazine) { lends += load(magazine.lends); });
   return lends;
 }
 

@@ -113,8 +113,8 @@ void Depot::disown(Magazine& magazine) noexcept {
     magazine.capacity.store(0, std::memory_order_relaxed);
   }
   give({magazine.buffers, magazine.count()});
-  record_.lends.fetch_add(magazine.lends(), std::memory_order_relaxed);
-  record_.drops.fetch_add(magazine.drops.load(std::memory_order_relaxed), std::memory_order_relaxed);
+  record_.lends.fetch_add(magazine.lends.load(std::memory_order_relaxed), std::memory_order_relaxed);
+  record_.drops.fetch_add(magazine.drops(), std::memory_order_relaxed);
   magazine.~Magazine();
   new (&magazine) Magazine{};
 }

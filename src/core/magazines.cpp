@@ -1,5 +1,7 @@
 #include "core/magazines.h"
 
+#include <weir/loan.h>
+
 #include <algorithm>
 
 #include "base/fatal.h"
@@ -8,9 +10,10 @@
 namespace weir::detail {
 namespace {
 
-void set_count(Magazine& magazine, std::uint32_t count) {
-  const std::uint64_t state = magazine.state.load(std::memory_order_relaxed);
-  magazine.state.store((state & ~std::uint64_t{0xffff}) | count, std::memory_order_relaxed);
+/// Buffers came from the depot onto the top, or (negative) went there or to a ring from anywhere: `moved` is how many.
+void note_moved(Magazine& magazine, std::int64_t moved) {
+  add_alone(magazine.top, static_cast<std::uint64_t>(moved));
+  add_alone(magazine.stocked, static_cast<std::uint64_t>(moved));
 }
 
 /// Straight to the depot: no magazine will take it.
@@ -22,16 +25,23 @@ void drop_to_depot(std::byte* data, Depot& depot) {
 /// A magazine of another node's lane only collects: all of it travels home when it is full.
 bool is_home(const Magazine& magazine) { return &magazine_at(thread_home_lanes, magazine.lane) == &magazine; }
 
+/// Sends half of a full magazine home, or all of it: when it is of another node, or others wait for its buffers.
+void make_room(Magazine& magazine, Depot& depot) {
+  const std::uint64_t capacity = magazine.capacity.load(std::memory_order_relaxed);
+  if (magazine.count() < capacity) return;
+  flush(magazine, depot, is_home(magazine) ? static_cast<std::uint32_t>(capacity / 2) : 0);
+}
+
 }  // namespace
 
 bool refill(Magazine& magazine, Depot& depot) noexcept {
   if (magazine.count() > 0) return true;
-  const std::uint32_t half = magazine.capacity.load(std::memory_order_relaxed) / 2;
+  const std::uint64_t half = magazine.capacity.load(std::memory_order_relaxed) / 2;
   if (half == 0) return false;
   const auto got = static_cast<std::uint32_t>(depot.take({magazine.buffers, half}));
   if (got == 0) return false;
   depot.record().refills.fetch_add(1, std::memory_order_relaxed);
-  set_count(magazine, got);
+  note_moved(magazine, got);
   return true;
 }
 
@@ -42,14 +52,7 @@ void flush(Magazine& magazine, Depot& depot, std::uint32_t keep) noexcept {
   depot.give({magazine.buffers, leaving});
   std::copy(magazine.buffers + leaving, magazine.buffers + count, magazine.buffers);
   depot.record().flushes.fetch_add(1, std::memory_order_relaxed);
-  set_count(magazine, keep);
-}
-
-Loan pop(Magazine& magazine) noexcept {
-  const std::uint64_t state = magazine.state.load(std::memory_order_relaxed);
-  std::byte* buffer = magazine.buffers[Magazine::count_of(state) - 1];
-  magazine.state.store(state + Magazine::kOneLend - 1, std::memory_order_relaxed);
-  return LoanParts::make(buffer, magazine.lane, magazine.bytes);
+  note_moved(magazine, -std::int64_t{leaving});
 }
 
 std::size_t take_batch(Depot& depot, std::span<std::byte*> out) noexcept {
@@ -58,7 +61,7 @@ std::size_t take_batch(Depot& depot, std::span<std::byte*> out) noexcept {
     const std::uint32_t count = magazine->count();
     cached = static_cast<std::uint32_t>(std::min<std::size_t>(count, out.size()));
     std::copy(magazine->buffers + count - cached, magazine->buffers + count, out.begin());
-    set_count(*magazine, count - cached);
+    note_moved(*magazine, -std::int64_t{cached});
   }
   return cached < out.size() ? cached + depot.take(out.subspan(cached)) : cached;
 }
@@ -68,15 +71,8 @@ void drop_slowly(std::byte* data, std::uint32_t lane) noexcept {
   Depot* depot = depot_of(lane);
   if (depot == nullptr) base::fatal("a loan was dropped after its pool was destroyed: keep the pool until all loans are gone");
   Magazine* magazine = own_magazine(*depot);
-  const std::uint32_t capacity = magazine == nullptr ? 0 : magazine->capacity.load(std::memory_order_relaxed);
-  if (magazine != nullptr && magazine->count() >= capacity) {
-    flush(*magazine, *depot, is_home(*magazine) ? capacity / 2 : 0);
-  }
-  if (capacity == 0) return drop_to_depot(data, *depot);
-  const std::uint64_t state = magazine->state.load(std::memory_order_relaxed);
-  magazine->buffers[Magazine::count_of(state)] = data;
-  magazine->state.store(state + 1, std::memory_order_relaxed);
-  add_alone(magazine->drops, 1);
+  if (magazine != nullptr) make_room(*magazine, *depot);
+  if (magazine == nullptr || !magazine->push(data)) drop_to_depot(data, *depot);
 }
 
 }  // namespace weir::detail

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <weir/loan.h>
-
 #include <span>
 
 #include "core/depot.h"
@@ -16,9 +14,6 @@ bool refill(Magazine& magazine, Depot& depot) noexcept;
 
 /// Gives the oldest buffers back until `keep` are left. REQUIRES: as refill().
 void flush(Magazine& magazine, Depot& depot, std::uint32_t keep) noexcept;
-
-/// REQUIRES: the magazine is the calling thread's and has a buffer.
-Loan pop(Magazine& magazine) noexcept;
 
 /// Moves up to out.size() buffers out, the calling thread's own (the warmest) first. They count as nobody's until
 /// their new holder counts them. Returns how many.
