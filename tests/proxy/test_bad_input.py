@@ -1,0 +1,190 @@
+#!/usr/bin/python3
+"""Wrong arguments and poor surroundings: one clear line and the right status, or a stated degradation."""
+
+import contextlib
+import ctypes
+import errno
+import os
+import platform
+import re
+import resource
+import shutil
+import socket
+import struct
+import time
+import unittest
+
+import harness
+import wire
+
+MEGABYTE = 1 << 20
+GOOD = ("--listen", "127.0.0.1:0", "--upstream", "127.0.0.1:9")
+IO_URING_SETUP = 425  # the same number on every 64-bit Linux
+
+
+def forbid_io_uring(error):
+    """Makes io_uring_setup of this process and its children fail with this errno, by a seccomp filter."""
+    load, jump_equal, give = 0x20, 0x15, 0x06
+    program = b"".join(struct.pack("HBBI", *line) for line in (
+        (load, 0, 0, 0),  # the number of the system call
+        (jump_equal, 0, 1, IO_URING_SETUP),
+        (give, 0, 0, 0x00050000 | error),
+        (give, 0, 0, 0x7FFF0000)))
+    code = ctypes.create_string_buffer(program, len(program))
+    filter_ = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(code))
+    libc = ctypes.CDLL(None, use_errno=True)
+    no_new_privileges, set_seccomp, filter_mode = 38, 22, 2
+    if libc.prctl(no_new_privileges, 1, 0, 0, 0) or libc.prctl(set_seccomp, filter_mode, filter_, 0, 0):
+        raise OSError(ctypes.get_errno(), "seccomp")
+
+
+class BadInput(unittest.TestCase):
+    def refused(self, status, *words, arguments=GOOD, env=None, before_exec=None):
+        """weir-proxy says exactly one line, with these words in it, and ends with this status."""
+        answer = harness.run([harness.WEIR_PROXY, *arguments], env={**os.environ, **(env or {})},
+                             preexec_fn=before_exec, timeout=10)
+        self.assertEqual((answer.returncode, answer.stdout), (status, ""), answer.stderr)
+        self.assertRegex(answer.stderr, r"\Aweir-proxy: [^\n]{20,}\n\Z")
+        for word in words:
+            self.assertIn(word.lower(), answer.stderr.lower())
+
+    def check_relays(self, proxy, upstream):
+        with wire.relayed(proxy, upstream) as pair:
+            for sent, received in wire.exchange([pair], 4 * MEGABYTE):
+                self.assertEqual(received, sent)
+
+    def test_help(self):
+        answer = harness.run([harness.WEIR_PROXY, "--help"])
+        self.assertEqual((answer.returncode, answer.stderr), (0, ""))
+        for option in ("--listen", "--upstream", "--threads", "--pin", "--grace"):
+            self.assertIn(option, answer.stdout)
+
+    def test_malformed_addresses(self):
+        for address in ("", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1:80x",
+                        "127.0.0.1: 80", "[::1:80", "::1:80", "[::1]80", "127.0.0.1:99999999999999999999"):
+            for option, other in (("--listen", "--upstream"), ("--upstream", "--listen")):
+                with self.subTest(option=option, address=address):
+                    self.refused(2, option, address, arguments=(option, address, other, "127.0.0.1:9"))
+        with self.subTest("port 0 of an upstream"):
+            self.refused(2, "--upstream", arguments=("--listen", "127.0.0.1:0", "--upstream", "127.0.0.1:0"))
+
+    def test_wrong_options(self):
+        for arguments, word in (((), "--listen"), (GOOD[:2], "--upstream"), (GOOD[2:], "--listen")):
+            with self.subTest(arguments=arguments):
+                self.refused(2, word, arguments=arguments)
+        for surplus, word in ((["--colour"], "--colour"), (["surplus"], "surplus"),
+                              (["--threads"], "--threads"), (["--threads", "0"], "--threads"), (["--threads", "-1"], "--threads"),
+                              (["--threads", "two"], "two"), (["--threads", "99999999999"], "--threads"),
+                              (["--grace", "-1"], "--grace"), (["--grace", "soon"], "soon")):
+            with self.subTest(surplus=surplus):
+                self.refused(2, word, arguments=(*GOOD, *surplus))
+
+    def test_wrong_variables(self):
+        for variable, value in (("WEIR_BYTES", "banana"), ("WEIR_BYTES", "-1"), ("WEIR_BYTES", "64q"),
+                                ("WEIR_BYTES", "0"), ("WEIR_BYTES", "99999999999999999999g"),
+                                ("WEIR_PAGES", "huge"), ("WEIR_CLASSES", "banana"), ("WEIR_SLAB", "3k")):
+            with self.subTest(variable=variable, value=value):
+                self.refused(2, variable, value, env={variable: value})
+
+    def test_busy_port(self):
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            address = f"127.0.0.1:{other.getsockname()[1]}"
+            self.refused(1, address, "in use", arguments=("--listen", address, *GOOD[2:]))
+        with wire.Upstream() as upstream, harness.Proxy(upstream.port) as proxy:
+            address = f"127.0.0.1:{proxy.port}"
+            self.refused(1, address, "in use", arguments=("--listen", address, *GOOD[2:]))
+            self.check_relays(proxy, upstream)
+
+    def test_foreign_address(self):
+        self.refused(1, "192.0.2.1", arguments=("--listen", "192.0.2.1:7000", *GOOD[2:]))
+
+    def test_unreachable_upstream(self):
+        with wire.Upstream() as upstream:
+            port = upstream.port
+        with harness.Proxy(port) as proxy:
+            begin = time.monotonic()
+            for _ in range(200):
+                # A reset may arrive so soon that connect() itself reports it.
+                with contextlib.suppress(ConnectionResetError), wire.connect(proxy) as client:
+                    self.assertIn(wire.ending(client)[::2], ((0, "end"), (0, "reset")))
+            lines = proxy.said().splitlines()[1:]
+            for line in lines:
+                self.assertRegex(line, rf"^weir-proxy: upstream 127.0.0.1:{port}: connection refused.{{10}}")
+            self.assertTrue(lines)
+            self.assertLess(len(lines), 3 + time.monotonic() - begin, "at most about one a second")
+            with wire.Upstream(port=port) as upstream:
+                self.check_relays(proxy, upstream)
+
+    def test_no_io_uring(self):
+        if platform.machine() not in ("x86_64", "aarch64"):
+            self.skipTest(f"the number of io_uring_setup is not known on {platform.machine()}")
+        for error in (errno.EPERM, errno.ENOSYS):
+            with self.subTest(error=errno.errorcode[error]):
+                self.refused(1, "io_uring", before_exec=lambda error=error: forbid_io_uring(error))
+
+    def test_no_memory(self):
+        def little_address_space():
+            resource.setrlimit(resource.RLIMIT_AS, (512 * MEGABYTE, 512 * MEGABYTE))
+
+        much = {"WEIR_BYTES": "4g", "WEIR_PAGES": "4k"}
+        self.refused(1, "WEIR_BYTES", env=much, before_exec=little_address_space)
+
+    def test_small_pages(self):
+        with wire.Upstream() as upstream, harness.Proxy(upstream.port, env={"WEIR_PAGES": "4k"}) as proxy:
+            self.check_relays(proxy, upstream)
+            arenas = self.arenas(proxy)
+            self.assertEqual({arena["page_bytes"] for arena in arenas}, {4096})
+            for arena in arenas:
+                self.assertIn("4 KiB", arena["grade"])
+
+    def test_whatever_pages_there_are(self):
+        with wire.Upstream() as upstream, harness.Proxy(upstream.port) as proxy:
+            self.check_relays(proxy, upstream)
+            for arena in self.arenas(proxy):
+                self.assertTrue(arena["reason"] or "hugetlb" in arena["grade"], f"no reason in {arena}")
+
+    def arenas(self, proxy):
+        arenas = [arena for pool in harness.stat(proxy.pid)["pools"] for arena in pool["arenas"]]
+        self.assertTrue(arenas)
+        return arenas
+
+    def test_little_locked_memory(self):
+        user = harness.unprivileged("nobody")
+        folder = self.enterContext(harness.temp_folder(user))
+        program = shutil.copy(harness.WEIR_PROXY, folder / "weir-proxy")
+        trial = harness.run([program, "--help"], **harness.identity(user))
+        if trial.returncode != 0:
+            self.skipTest(f"an ordinary user cannot run a copy of weir-proxy: {trial.stderr}")
+
+        def little_locked():
+            resource.setrlimit(resource.RLIMIT_MEMLOCK, (65536, 65536))
+
+        with wire.Upstream() as upstream, harness.Proxy(
+                upstream.port, path=program, user=user, before_exec=little_locked,
+                env={"WEIR_PAGES": "4k"}) as proxy:
+            self.check_relays(proxy, upstream)
+            for arena in self.arenas(proxy):
+                self.assertRegex(arena["reason"] + proxy.said(), "(?i)memlock|ulimit -l")
+                self.assertNotRegex(arena["grade"], r"(?<!not )\blocked")
+
+    def test_few_open_files(self):
+        """Connections beyond the limit wait or fail; those that live go on, and the limit's end is felt."""
+        def few():
+            resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+
+        with wire.Upstream() as upstream, harness.Proxy(upstream.port, before_exec=few) as proxy:
+            with wire.relayed(proxy, upstream) as witness, contextlib.ExitStack() as stack:
+                for _ in range(100):
+                    stack.enter_context(wire.connect(proxy))
+                harness.until(lambda: re.search("open files|ulimit -n|RLIMIT_NOFILE", proxy.said()),
+                              lambda: "the limit is named; it said: " + proxy.said())
+                wire.talk(*witness)
+            time.sleep(1)
+            while upstream.forget_waiting():
+                time.sleep(1)
+            self.check_relays(proxy, upstream)
+            self.assertLess(len(proxy.said().splitlines()), 12)
+
+
+if __name__ == "__main__":
+    harness.main()
