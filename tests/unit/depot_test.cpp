@@ -1,0 +1,225 @@
+#include "core/depot.h"
+
+#include <gtest/gtest.h>
+#include <poll.h>
+
+#include <array>
+#include <cstdlib>
+#include <memory>
+#include <set>
+#include <thread>
+#include <vector>
+
+#include "core/counts.h"
+#include "core/magazines.h"
+#include "core/threads.h"
+#include "os/event.h"
+
+namespace weir::detail {
+namespace {
+
+constexpr std::size_t kSlab = 64 * 1024;
+constexpr std::size_t kSlabs = 4;
+constexpr std::uint32_t kBytes = 16384;
+constexpr std::uint32_t kPerSlab = kSlab / kBytes;
+constexpr std::uint32_t kLane = 77;
+constexpr std::uint32_t kMagazine = 4;
+
+struct Bell : Waiter {
+  Bell() { event = os::make_event(); }
+  ~Bell() { os::close_event(event); }
+  Bell(const Bell&) = delete;
+  Bell& operator=(const Bell&) = delete;
+
+  bool rang() {
+    pollfd request{.fd = event, .events = POLLIN, .revents = 0};
+    const bool ringing = poll(&request, 1, 0) == 1;
+    os::clear_event(event);
+    return ringing;
+  }
+};
+
+class DepotTest : public testing::Test {
+ protected:
+  DepotTest() { stock_.add_memory(memory_.get(), kSlabs * kSlab); }
+  ~DepotTest() override { depot_.retire(); }
+
+  std::vector<std::byte*> take(std::size_t count) {
+    std::vector<std::byte*> buffers(count);
+    buffers.resize(depot_.take(buffers));
+    return buffers;
+  }
+  std::vector<std::byte*> take_all() {
+    std::vector<std::byte*> all;
+    for (auto some = take(3); !some.empty(); some = take(3)) all.insert(all.end(), some.begin(), some.end());
+    return all;
+  }
+  /// Comes home as a loan of the calling thread does.
+  void drop(std::byte* buffer) { const Loan loan = LoanParts{buffer, depot_.lane(), kBytes}.join(); }
+
+  /// The law, where nobody but the depot counts.
+  void expect_counts(std::uint64_t capacity, std::uint64_t free) {
+    EXPECT_EQ(depot_.record().capacity.load(), capacity);
+    EXPECT_EQ(depot_.record().free.load(), free);
+    EXPECT_EQ(depot_.stock().size(), free);
+  }
+
+  std::unique_ptr<std::byte, decltype(&std::free)> memory_{
+      static_cast<std::byte*>(std::aligned_alloc(kSlab, kSlabs* kSlab)), &std::free};
+  NodeStock stock_{kSlab};
+  Depot depot_{stock_, {.bytes = kBytes, .per_slab = kPerSlab}, kLane, kSlabs, kMagazine};
+};
+
+TEST_F(DepotTest, IsFoundByItsLane) {
+  EXPECT_EQ(depot_of(depot_.lane()), &depot_);
+  EXPECT_EQ(depot_of(depot_.lane() + kMagazineBytes), nullptr);
+  EXPECT_EQ(depot_.record().bytes, kBytes);
+}
+
+TEST_F(DepotTest, CutsSlabsOnlyWhenItRunsDry) {
+  expect_counts(0, 0);
+  EXPECT_EQ(take(1).size(), 1U);
+  expect_counts(kPerSlab, kPerSlab - 1);
+  EXPECT_EQ(take(kPerSlab - 1).size(), kPerSlab - 1);
+  expect_counts(kPerSlab, 0);
+  EXPECT_EQ(take(1).size(), 1U);
+  expect_counts(2 * kPerSlab, kPerSlab - 1);
+}
+
+TEST_F(DepotTest, EveryBufferIsGivenOnceAndThenNone) {
+  const std::vector<std::byte*> all = take_all();
+  EXPECT_EQ(all.size(), kSlabs * kPerSlab);
+  std::set<std::byte*> distinct(all.begin(), all.end());
+  EXPECT_EQ(distinct.size(), all.size());
+  for (std::byte* buffer : all) EXPECT_EQ(static_cast<std::size_t>(buffer - memory_.get()) % kBytes, 0U);
+  EXPECT_TRUE(take(1).empty());
+  expect_counts(kSlabs * kPerSlab, 0);
+  EXPECT_EQ(depot_.record().high_water.load(), kSlabs * kPerSlab);
+}
+
+TEST_F(DepotTest, WhatIsGivenBackIsTakenAgain) {
+  const std::vector<std::byte*> all = take_all();
+  depot_.give(std::span(all).first(3));
+  expect_counts(kSlabs * kPerSlab, 3);
+  const std::vector<std::byte*> again = take(100);
+  EXPECT_EQ(std::set(again.begin(), again.end()), std::set(all.begin(), all.begin() + 3));
+  EXPECT_EQ(depot_.record().high_water.load(), kSlabs * kPerSlab) << "the mark stays";
+}
+
+TEST_F(DepotTest, AnotherClassMayHaveTheLastSlab) {
+  for (std::size_t i = 0; i < kSlabs; ++i) ASSERT_NE(stock_.take_slab(), nullptr);
+  EXPECT_TRUE(take(1).empty());
+  stock_.give_slab(memory_.get());
+  EXPECT_EQ(take(1).size(), 1U);
+}
+
+TEST_F(DepotTest, NobodyWaitsWhileThereIsABuffer) {
+  Bell bell;
+  EXPECT_FALSE(depot_.wait(bell)) << "there are slabs to cut";
+  EXPECT_FALSE(bell.waiting);
+  expect_counts(kPerSlab, kPerSlab);
+}
+
+TEST_F(DepotTest, WakesInTheOrderOfWaiting) {
+  const std::vector<std::byte*> all = take_all();
+  std::array<Bell, 3> bells;
+  for (Bell& bell : bells) ASSERT_TRUE(depot_.wait(bell));
+  ASSERT_TRUE(depot_.wait(bells[0])) << "to wait twice is to wait once";
+  for (std::size_t i = 0; i < bells.size(); ++i) {
+    depot_.give({&all[i], 1});
+    for (std::size_t j = 0; j < bells.size(); ++j) EXPECT_EQ(bells[j].rang(), i == j) << i << " " << j;
+    EXPECT_FALSE(bells[i].waiting);
+  }
+  depot_.give({&all[3], 1});
+  for (Bell& bell : bells) EXPECT_FALSE(bell.rang()) << "rung once";
+}
+
+TEST_F(DepotTest, ManyBuffersWakeAsManyWaiters) {
+  const std::vector<std::byte*> all = take_all();
+  std::array<Bell, 3> bells;
+  for (Bell& bell : bells) ASSERT_TRUE(depot_.wait(bell));
+  depot_.give(std::span(all).first(2));
+  EXPECT_TRUE(bells[0].rang());
+  EXPECT_TRUE(bells[1].rang());
+  EXPECT_FALSE(bells[2].rang());
+  depot_.give(std::span(all).subspan(2, 5));
+  EXPECT_TRUE(bells[2].rang());
+}
+
+TEST_F(DepotTest, WhoStopsWaitingIsNotWoken) {
+  const std::vector<std::byte*> all = take_all();
+  std::array<Bell, 2> bells;
+  for (Bell& bell : bells) ASSERT_TRUE(depot_.wait(bell));
+  depot_.stop_waiting(bells[0]);
+  depot_.stop_waiting(bells[0]);
+  depot_.give({all.data(), 1});
+  EXPECT_FALSE(bells[0].rang());
+  EXPECT_TRUE(bells[1].rang());
+}
+
+/// Magazines of the calling thread: the bypass under shortage.
+TEST_F(DepotTest, DropsGoToTheWaiterAndNotToTheMagazine) {
+  const std::vector<std::byte*> all = take_all();
+  Magazine* magazine = own_magazine(depot_);
+  ASSERT_NE(magazine, nullptr);
+  drop(all[0]);
+  EXPECT_EQ(magazine->count(), 1U);
+  EXPECT_EQ(depot_.stock().size(), 0U);
+  Bell bell;
+  ASSERT_TRUE(depot_.wait(bell));
+  drop(all[1]);
+  EXPECT_TRUE(bell.rang());
+  EXPECT_GE(depot_.stock().size(), 1U) << "what rang the bell can be taken";
+  const std::uint32_t before = magazine->count();
+  drop(all[2]);
+  EXPECT_EQ(magazine->count(), before + 1) << "nobody waits any more";
+}
+
+TEST_F(DepotTest, AFullMagazineGivesHalfOfItHome) {
+  const std::vector<std::byte*> all = take_all();
+  Magazine* magazine = own_magazine(depot_);
+  ASSERT_NE(magazine, nullptr);
+  for (std::uint32_t i = 0; i < kMagazine; ++i) drop(all[i]);
+  EXPECT_EQ(magazine->count(), kMagazine);
+  drop(all[kMagazine]);
+  EXPECT_EQ(magazine->count() + depot_.stock().size(), kMagazine + 1U);
+  EXPECT_GT(depot_.stock().size(), 0U);
+  flush(*magazine, depot_, 0);
+  EXPECT_EQ(depot_.stock().size(), kMagazine + 1U);
+}
+
+TEST_F(DepotTest, AThreadThatEndsLeavesNothingInItsMagazine) {
+  const std::vector<std::byte*> all = take_all();
+  std::thread([&] { drop(all[0]); }).join();
+  EXPECT_EQ(depot_.stock().size(), 1U);
+  EXPECT_TRUE(depot_.magazines().empty());
+  EXPECT_EQ(depot_.record().drops.load(), 1U);
+}
+
+TEST_F(DepotTest, ThreadsTakeAndGiveAtOnce) {
+  std::atomic<std::uint64_t> faults{0};
+  const auto work = [&] {
+    std::array<std::byte*, 3> mine{};
+    for (int i = 0; i < 20'000; ++i) {
+      const std::size_t got = depot_.take(mine);
+      for (std::size_t j = 0; j < got; ++j) {
+        if (*mine[j] != std::byte{0}) ++faults;
+        *mine[j] = std::byte{1};
+      }
+      for (std::size_t j = 0; j < got; ++j) *mine[j] = std::byte{0};
+      depot_.give(std::span(mine).first(got));
+    }
+  };
+  for (std::byte* buffer : take_all()) {
+    *buffer = std::byte{0};
+    depot_.give({&buffer, 1});
+  }
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) threads.emplace_back(work);
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(faults, 0U);
+  expect_counts(kSlabs * kPerSlab, kSlabs * kPerSlab);
+}
+
+}  // namespace
+}  // namespace weir::detail

@@ -1,0 +1,129 @@
+#include "os/memory.h"
+
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <numeric>
+
+#include "os/event.h"
+#include "os/numa.h"
+
+namespace weir::os {
+namespace {
+
+constexpr std::size_t kMiB = 1 << 20;
+
+/// A reservation that ends with the test.
+class Range {
+ public:
+  Range(std::size_t bytes, std::size_t alignment) : base_(reserve(bytes, alignment)), bytes_(bytes) {}
+  ~Range() {
+    if (base_ != nullptr) release(base_, bytes_);
+  }
+  Range(const Range&) = delete;
+  Range& operator=(const Range&) = delete;
+  std::byte* base() const { return base_; }
+
+ private:
+  std::byte* base_;
+  std::size_t bytes_;
+};
+
+TEST(Reserve, IsAlignedAndHoldsNothing) {
+  for (const std::size_t alignment : {std::size_t{4096}, std::size_t{65536}, 2 * kMiB, 1024 * kMiB}) {
+    const Range range(4 * kMiB, alignment);
+    ASSERT_NE(range.base(), nullptr);
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(range.base()) % alignment, 0U);
+  }
+}
+
+TEST(Reserve, IsEmptyWhereThereIsNoSuchSpace) { EXPECT_EQ(reserve(std::size_t{1} << 62, 4096), nullptr); }
+
+#if !defined(__SANITIZE_ADDRESS__) && \
+    !defined(__SANITIZE_THREAD__)  // they turn the signal into a report and an exit
+TEST(ReserveDeathTest, TouchingItFaults) {
+  const Range range(kMiB, 4096);
+  EXPECT_EXIT(*reinterpret_cast<volatile char*>(range.base()) = 1, testing::KilledBySignal(SIGSEGV), "");
+}
+#endif
+
+TEST(MapAt, GivesMemoryThatComesAndGoes) {
+  const Range range(4 * kMiB, 2 * kMiB);
+  for (int round = 0; round < 3; ++round) {
+    ASSERT_EQ(map_at(range.base() + 2 * kMiB, kMiB, PageKind::small), 0);
+    ASSERT_EQ(exclude_from_fork(range.base() + 2 * kMiB, kMiB), 0);
+    const int error = populate(range.base() + 2 * kMiB, kMiB);
+    EXPECT_TRUE(error == 0 || error == -EINVAL) << error;  // -EINVAL: Linux before 5.14
+    populate_by_touch(range.base() + 2 * kMiB, kMiB);
+    EXPECT_EQ(range.base()[3 * kMiB - 1], std::byte{0}) << "fresh memory is zero";
+    std::fill_n(range.base() + 2 * kMiB, kMiB, std::byte{0xa5});
+    ASSERT_EQ(unmap_to_reserved(range.base() + 2 * kMiB, kMiB), 0);
+  }
+}
+
+TEST(MapAt, MoreHugePagesThanThereCanBeIsAnErrorAndTheRangeStaysReserved) {
+  constexpr std::size_t bytes = std::size_t{1} << 40;
+  const Range range(bytes, 2 * kMiB);
+  ASSERT_NE(range.base(), nullptr);
+  EXPECT_EQ(map_at(range.base(), bytes, PageKind::huge_tlb_2m), -ENOMEM);
+  EXPECT_EQ(map_at(range.base(), 4096, PageKind::small), 0);
+}
+
+TEST(QueryNodes, FindsPopulatedPagesOnTheNodeTheyWereBoundTo) {
+  const Range range(kMiB, 4096);
+  ASSERT_EQ(map_at(range.base(), kMiB, PageKind::small), 0);
+  const int node = memory_nodes().back();
+  if (bind_to_node(range.base(), kMiB, node) != 0) GTEST_SKIP() << "mbind is refused here";
+  populate_by_touch(range.base(), kMiB / 2);
+  std::array<void*, 2> addresses{range.base(), range.base() + kMiB / 2};
+  std::array<int, 2> nodes{-1, -1};
+  ASSERT_EQ(query_nodes(addresses, nodes), 0);
+  EXPECT_EQ(nodes[0], node);
+  EXPECT_LT(nodes[1], 0) << "a page that was never touched is on no node";
+}
+
+TEST(BindToNode, RefusesANodeThatIsNotThere) {
+  const Range range(kMiB, 4096);
+  ASSERT_EQ(map_at(range.base(), kMiB, PageKind::small), 0);
+  EXPECT_LT(bind_to_node(range.base(), kMiB, 63), 0);
+}
+
+TEST(Numa, NodesAscendAndEachIsNearestToItself) {
+  const std::vector<int>& nodes = memory_nodes();
+  ASSERT_FALSE(nodes.empty());
+  EXPECT_TRUE(std::is_sorted(nodes.begin(), nodes.end()));
+  EXPECT_LT(home_node_index(), nodes.size());
+  for (unsigned index = 0; index < nodes.size(); ++index) {
+    std::vector<unsigned> order = nearest_first(index);
+    EXPECT_EQ(order.front(), index);
+    std::sort(order.begin(), order.end());
+    std::vector<unsigned> all(nodes.size());
+    std::iota(all.begin(), all.end(), 0U);
+    EXPECT_EQ(order, all);
+  }
+}
+
+bool readable(int fd) {
+  pollfd request{.fd = fd, .events = POLLIN, .revents = 0};
+  return poll(&request, 1, 0) == 1;
+}
+
+TEST(Event, IsReadableFromSignalToClear) {
+  const int event = make_event();
+  ASSERT_GE(event, 0);
+  EXPECT_FALSE(readable(event));
+  clear_event(event);  // of nothing: does not block
+  for (int i = 0; i < 3; ++i) signal_event(event);
+  EXPECT_TRUE(readable(event));
+  clear_event(event);
+  EXPECT_FALSE(readable(event));
+  close_event(event);
+}
+
+}  // namespace
+}  // namespace weir::os

@@ -1,0 +1,208 @@
+#include "core/options.h"
+
+#include <gtest/gtest.h>
+#include <weir/error.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+namespace weir {
+namespace {
+
+const std::vector<std::string> kNames{"WEIR_BYTES",  "WEIR_CLASSES",    "WEIR_SLAB",        "WEIR_PAGES",
+                                      "WEIR_STRICT", "WEIR_RECV_BYTES", "WEIR_RING_ENTRIES"};
+
+/// Each test starts without any WEIR_* variable of ours.
+class OptionsTest : public testing::Test {
+ protected:
+  OptionsTest() { clear(); }
+  ~OptionsTest() override { clear(); }
+
+  static void clear() {
+    for (const std::string& name : kNames) unsetenv(name.c_str());
+    unsetenv("WEIR_COLOUR");
+  }
+  static void set(const char* name, const std::string& value) { setenv(name, value.c_str(), 1); }
+  static Options with(const char* name, const std::string& value) {
+    clear();
+    set(name, value);
+    return Options::from_env();
+  }
+  /// What from_env() says of the value, or "accepted".
+  static std::string refusal(const char* name, const std::string& value) {
+    try {
+      with(name, value);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), std::errc::invalid_argument);
+      return error.what();
+    }
+    return "accepted";
+  }
+  static void expect_refused(const char* name, const std::string& value) {
+    const std::string said = refusal(name, value);
+    const std::string start = std::string(name) + "='" + value + "' ";
+    EXPECT_EQ(said.substr(0, start.size()), start);
+    EXPECT_NE(said.find(": it takes "), std::string::npos) << said;
+    EXPECT_NE(said.find("for example: export " + std::string(name) + "="), std::string::npos) << said;
+    EXPECT_EQ(said.find('\n'), std::string::npos) << said;
+  }
+};
+
+TEST_F(OptionsTest, WithoutVariablesAreTheDefaults) {
+  const Options options = Options::from_env();
+  EXPECT_EQ(options.bytes, 64U << 20);
+  EXPECT_EQ(options.classes, (std::vector<std::uint32_t>{512, 1024, 2048, 4096, 8192, 16384, 32768, 65536}));
+  EXPECT_EQ(options.slab_bytes, 256U << 10);
+  EXPECT_EQ(options.pages, Pages::automatic);
+  EXPECT_FALSE(options.strict);
+  EXPECT_EQ(options.receive_bytes, 16384U);
+  EXPECT_EQ(options.ring_entries, 256U);
+}
+
+TEST_F(OptionsTest, BytesAreTakenFromTheLeastToTheMost) {
+  EXPECT_EQ(with("WEIR_BYTES", "256k").bytes, 256U << 10);
+  EXPECT_EQ(with("WEIR_BYTES", "262144").bytes, 256U << 10);
+  EXPECT_EQ(with("WEIR_BYTES", "1GiB").bytes, 1U << 30);
+  EXPECT_EQ(with("WEIR_BYTES", "4096g").bytes, std::size_t{1} << 42);
+  for (const char* bad :
+       {"", "255k", "262143", "0", "-1", "4097g", "lots", "64m64m", "99999999999999999999", "1.5g", "64 m"}) {
+    expect_refused("WEIR_BYTES", bad);
+  }
+}
+
+TEST_F(OptionsTest, ClassesAscendInStepsOf64) {
+  EXPECT_EQ(with("WEIR_CLASSES", "64,192,16k").classes, (std::vector<std::uint32_t>{64, 192, 16384}));
+  EXPECT_EQ(with("WEIR_CLASSES", "16k,256k").classes, (std::vector<std::uint32_t>{16384, 262144}));
+  for (const char* bad : {"", ",", "16k,", ",16k", "16k,,32k", "16k 32k", "0,16k", "63,16k", "65,16k",
+                          "32k,16k", "16k,16k", "16k,257k", "16k,512k", "16k,8g", "4294967296", "16k,-64"}) {
+    expect_refused("WEIR_CLASSES", bad);
+  }
+}
+
+TEST_F(OptionsTest, ClassesAreAtMost120) {
+  std::string most = "64";
+  for (int i = 2; i <= 119; ++i) most += "," + std::to_string(64 * i);
+  EXPECT_EQ(with("WEIR_CLASSES", most + ",16k").classes.size(), 120U);
+  EXPECT_NE(refusal("WEIR_CLASSES", most + ",16k,17k").find("has not 1 to 120 sizes"), std::string::npos);
+}
+
+TEST_F(OptionsTest, TheSlabIsAPowerOfTwoThatHoldsTheLargestClass) {
+  for (const auto& [text, bytes] : {std::pair{"64k", 64U << 10}, {"128K", 128U << 10}, {"2m", 2U << 20}}) {
+    EXPECT_EQ(with("WEIR_SLAB", text).slab_bytes, bytes);
+  }
+  for (const char* bad : {"", "0", "32k", "96k", "4m", "65537", "big"}) expect_refused("WEIR_SLAB", bad);
+  clear();
+  set("WEIR_SLAB", "64k");
+  set("WEIR_CLASSES", "16k,128k");
+  EXPECT_THROW(Options::from_env(), Error);
+  set("WEIR_SLAB", "128k");
+  EXPECT_EQ(Options::from_env().classes.back(), 128U << 10);
+}
+
+TEST_F(OptionsTest, PagesAreNamed) {
+  EXPECT_EQ(with("WEIR_PAGES", "auto").pages, Pages::automatic);
+  EXPECT_EQ(with("WEIR_PAGES", "2m").pages, Pages::huge_2m);
+  EXPECT_EQ(with("WEIR_PAGES", "thp").pages, Pages::transparent);
+  EXPECT_EQ(with("WEIR_PAGES", "4k").pages, Pages::small);
+  for (const char* bad : {"", "1g", "2M", "THP", "4kb", "auto "}) expect_refused("WEIR_PAGES", bad);
+  for (const Pages pages : {Pages::automatic, Pages::huge_2m, Pages::transparent, Pages::small}) {
+    EXPECT_EQ(with("WEIR_PAGES", name_of(pages)).pages, pages);
+  }
+}
+
+TEST_F(OptionsTest, StrictIsZeroOrOne) {
+  EXPECT_FALSE(with("WEIR_STRICT", "0").strict);
+  EXPECT_TRUE(with("WEIR_STRICT", "1").strict);
+  for (const char* bad : {"", "2", "yes", "true", "01"}) expect_refused("WEIR_STRICT", bad);
+}
+
+TEST_F(OptionsTest, ReceiveBytesAreAnySizeButNothing) {
+  EXPECT_EQ(with("WEIR_RECV_BYTES", "1").receive_bytes, 1U);
+  EXPECT_EQ(with("WEIR_RECV_BYTES", "64k").receive_bytes, 65536U);
+  for (const char* bad : {"", "0", "-1", "8g", "much"}) expect_refused("WEIR_RECV_BYTES", bad);
+}
+
+TEST_F(OptionsTest, RingEntriesAreAPowerOfTwo) {
+  EXPECT_EQ(with("WEIR_RING_ENTRIES", "1").ring_entries, 1U);
+  EXPECT_EQ(with("WEIR_RING_ENTRIES", "32768").ring_entries, 32768U);
+  EXPECT_EQ(with("WEIR_RING_ENTRIES", "1k").ring_entries, 1024U);
+  for (const char* bad : {"", "0", "3", "65536", "-4", "16g", "some"})
+    expect_refused("WEIR_RING_ENTRIES", bad);
+}
+
+TEST_F(OptionsTest, EveryExampleGivenIsAccepted) {
+  for (const std::string& name : kNames) {
+    const std::string said = refusal(name.c_str(), "?");
+    const std::string before = "export " + name + "=";
+    const std::size_t at = said.find(before);
+    ASSERT_NE(at, std::string::npos) << said;
+    const std::string example = said.substr(at + before.size(), said.find(": ", at) - at - before.size());
+    EXPECT_EQ(refusal(name.c_str(), example), "accepted") << name << " " << example;
+  }
+}
+
+TEST_F(OptionsTest, SmallClassesNeedNoOtherVariable) {
+  EXPECT_EQ(with("WEIR_CLASSES", "512,2k").classes, (std::vector<std::uint32_t>{512, 2048}));
+}
+
+TEST_F(OptionsTest, AnUnknownNameIsSaidAndIgnored) {
+  set("WEIR_COLOUR", "blue");
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(Options::from_env().bytes, 64U << 20);
+  const std::string said = testing::internal::GetCapturedStderr();
+  EXPECT_NE(said.find("weir: WEIR_COLOUR is ignored"), std::string::npos) << said;
+  EXPECT_EQ(std::count(said.begin(), said.end(), '\n'), 1) << said;
+}
+
+TEST_F(OptionsTest, KnownNamesAreNotSaid) {
+  set("WEIR_PAGES", "4k");
+  testing::internal::CaptureStderr();
+  Options::from_env();
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
+}
+
+TEST_F(OptionsTest, DescribeTellsValueAndSourceOfEach) {
+  set("WEIR_BYTES", "131072k");
+  set("WEIR_STRICT", "0");
+  const std::vector<OptionLine> lines = describe_options();
+  ASSERT_EQ(lines.size(), kNames.size());
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    EXPECT_EQ(lines[i].name, kNames[i]);
+    EXPECT_FALSE(lines[i].form.empty());
+    EXPECT_FALSE(lines[i].meaning.empty());
+    const bool here = lines[i].name == "WEIR_BYTES" || lines[i].name == "WEIR_STRICT";
+    EXPECT_EQ(lines[i].source, here ? "environment" : "default");
+    EXPECT_EQ(refusal(lines[i].name.c_str(), lines[i].value), "accepted")
+        << lines[i].name << " " << lines[i].value;
+  }
+  EXPECT_EQ(lines[0].value, "128m");
+  EXPECT_EQ(lines[1].value, "512,1k,2k,4k,8k,16k,32k,64k");
+}
+
+TEST_F(OptionsTest, DescribeRefusesWhatFromEnvRefuses) {
+  set("WEIR_PAGES", "1g");
+  EXPECT_THROW(describe_options(), Error);
+}
+
+TEST_F(OptionsTest, ValidateRefusesWhatCodeGetsWrong) {
+  const auto refused = [](auto change) {
+    Options options;
+    change(options);
+    EXPECT_THROW(validate(options), Error);
+  };
+  EXPECT_NO_THROW(validate(Options{}));
+  refused([](Options& o) { o.bytes = 0; });
+  refused([](Options& o) { o.bytes = SIZE_MAX; });
+  refused([](Options& o) { o.classes.clear(); });
+  refused([](Options& o) { o.classes = {4096, 512}; });
+  refused([](Options& o) { o.classes = {100, 16384}; });
+  refused([](Options& o) { o.slab_bytes = 0; });
+  refused([](Options& o) { o.receive_bytes = 0; });
+  refused([](Options& o) { o.ring_entries = 0; });
+  refused([](Options& o) { o.ring_entries = UINT32_MAX; });
+}
+
+}  // namespace
+}  // namespace weir
