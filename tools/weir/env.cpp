@@ -23,13 +23,10 @@ void run_env(bool json) {
     fmt::print("{}\n", all.dump());
     return;
   }
-  constexpr auto left = Table::Align::left;
-  Table table({{"name", left}, {"value", left}, {"source", left}, {"meaning", left}});
   for (const OptionLine& option : options) {
-    table.add({option.name, option.value, option.source, option.meaning});
-    table.add({"", "", "", "takes " + option.form});
+    fmt::print("{} ({})\n  {}\n  takes {}\n", bold(option.name + "=" + option.value), option.source,
+               option.meaning, option.form);
   }
-  fmt::print("{}", table.text());
 }
 
 }  // namespace weir::tool

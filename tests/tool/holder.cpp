@@ -1,0 +1,176 @@
+// holder [busy]: holds buffers in every way there is and says "ready USER RING", the numbers it holds; drops
+// the loans at each line it is sent and says "dropped"; ends at the end of its input. With "busy", two
+// threads lend and drop all the while. A child of fork lives as long, which has the segment open but no pool
+// of its own.
+
+#include <liburing.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <weir/error.h>
+#include <weir/pool.h>
+#include <weir/receiver.h>
+
+#include <array>
+#include <atomic>
+#include <condition_variable>
+#include <csignal>
+#include <cstdio>
+#include <iostream>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+namespace {
+
+constexpr std::size_t kThreads = 3;
+constexpr std::size_t kLoansOfEach = 10;
+
+/// A receiver, where the kernel allows one, and what it has received of its one connection.
+class Receiving {
+ public:
+  explicit Receiving(weir::Pool& pool) {
+    if (io_uring_queue_init(8, &ring_, 0) != 0 || socketpair(AF_UNIX, SOCK_STREAM, 0, sockets_.data()) != 0)
+      return;
+    try {
+      receiver_ = std::make_unique<weir::Receiver>(pool, ring_);
+    } catch (const weir::Error&) {
+      return;
+    }
+    receiver_->start(inflow_, sockets_[0]);
+    if (write(sockets_[1], kMessage.data(), kMessage.size()) < 0) return;
+    while (!received_) step();
+    receiver_->turn();
+  }
+  ~Receiving() {
+    received_ = {};
+    if (receiver_) receiver_->stop_all();
+    while (receiver_ && !receiver_->quiet()) step();
+  }
+  Receiving(const Receiving&) = delete;
+  Receiving& operator=(const Receiving&) = delete;
+
+  bool works() const { return receiver_ != nullptr; }
+  void drop() { received_ = {}; }
+
+ private:
+  static constexpr std::string_view kMessage = "a hundred gallons over the weir";
+
+  void step() {
+    receiver_->turn();
+    io_uring_submit_and_wait(&ring_, 1);
+    for (io_uring_cqe* cqe = nullptr; io_uring_peek_cqe(&ring_, &cqe) == 0; io_uring_cqe_seen(&ring_, cqe)) {
+      receiver_->complete(*cqe,
+                          [this](weir::Inflow&, weir::Received what) { received_ = std::move(what.data); });
+    }
+  }
+
+  io_uring ring_{};
+  std::array<int, 2> sockets_{};
+  std::unique_ptr<weir::Receiver> receiver_;
+  weir::Inflow inflow_;
+  weir::Loan received_;
+};
+
+/// Loans of several threads, which live on, and of one that has ended.
+class HeldLoans {
+ public:
+  explicit HeldLoans(weir::Pool& pool) {
+    for (std::size_t i = 0; i < kThreads; ++i)
+      threads_.emplace_back([this, &pool, i] { lend_and_stay(pool, i); });
+    std::thread([this, &pool] { lend(pool, 512); }).join();
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return loans_.size() == (kThreads + 1) * kLoansOfEach; });
+  }
+  ~HeldLoans() {
+    {
+      const std::lock_guard lock(mutex_);
+      loans_.clear();
+      leave_ = true;
+    }
+    changed_.notify_all();
+    for (std::thread& thread : threads_) thread.join();
+  }
+  HeldLoans(const HeldLoans&) = delete;
+  HeldLoans& operator=(const HeldLoans&) = delete;
+
+  std::size_t count() const { return loans_.size(); }
+  void drop() {
+    const std::lock_guard lock(mutex_);
+    loans_.clear();
+  }
+
+ private:
+  void lend(weir::Pool& pool, std::size_t bytes) {
+    const std::lock_guard lock(mutex_);
+    for (std::size_t i = 0; i < kLoansOfEach; ++i) loans_.push_back(pool.lend(bytes));
+  }
+
+  void lend_and_stay(weir::Pool& pool, std::size_t number) {
+    lend(pool, std::size_t{1024} << number);
+    changed_.notify_all();
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return leave_; });
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool leave_ = false;
+  std::vector<weir::Loan> loans_;
+  std::vector<std::thread> threads_;
+};
+
+/// Threads that lend and drop until the end.
+class Traffic {
+ public:
+  Traffic(weir::Pool& pool, std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i) threads_.emplace_back([this, &pool] { lend_and_drop(pool); });
+  }
+  ~Traffic() {
+    stop_ = true;
+    for (std::thread& thread : threads_) thread.join();
+  }
+  Traffic(const Traffic&) = delete;
+  Traffic& operator=(const Traffic&) = delete;
+
+ private:
+  void lend_and_drop(weir::Pool& pool) const {
+    std::vector<weir::Loan> loans(100);
+    for (std::size_t i = 0; !stop_; i = (i + 1) % loans.size()) loans[i] = pool.lend(4096);
+  }
+
+  std::atomic<bool> stop_ = false;
+  std::vector<std::thread> threads_;
+};
+
+pid_t fork_child() {
+  const pid_t child = fork();
+  if (child != 0) return child;
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  char byte = 0;
+  while (read(STDIN_FILENO, &byte, 1) < 0) {
+  }
+  _exit(0);
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  weir::Options options = weir::Options::from_env();
+  options.name = "held";
+  weir::Pool pool(options);
+  const pid_t child = fork_child();
+  Receiving receiving(pool);
+  HeldLoans loans(pool);
+  const bool busy = count > 1 && std::string_view(arguments[1]) == "busy";
+  const Traffic traffic(pool, busy ? 2 : 0);
+  std::cout << "ready " << loans.count() << ' ' << receiving.works() << ' ' << child << std::endl;
+  for (std::string line; std::getline(std::cin, line);) {
+    loans.drop();
+    receiving.drop();
+    std::cout << "dropped" << std::endl;
+  }
+}
