@@ -73,9 +73,10 @@ class BadInput(unittest.TestCase):
             with self.subTest(arguments=arguments):
                 self.refused(2, word, arguments=arguments)
         for surplus, word in ((["--colour"], "--colour"), (["surplus"], "surplus"),
-                              (["--threads"], "--threads"), (["--threads", "0"], "--threads"), (["--threads", "-1"], "--threads"),
-                              (["--threads", "two"], "two"), (["--threads", "99999999999"], "--threads"),
-                              (["--grace", "-1"], "--grace"), (["--grace", "soon"], "soon")):
+                              (["--threads"], "--threads"), (["--threads", "0"], "--threads"),
+                              (["--threads", "-1"], "--threads"), (["--threads", "two"], "two"),
+                              (["--threads", "99999999999"], "--threads"), (["--grace", "-1"], "--grace"),
+                              (["--grace", "soon"], "soon")):
             with self.subTest(surplus=surplus):
                 self.refused(2, word, arguments=(*GOOD, *surplus))
 
