@@ -142,6 +142,7 @@ void Worker::handle(const io_uring_cqe& cqe) {
 
 void Worker::on_accept(const io_uring_cqe& cqe) {
   if ((cqe.flags & IORING_CQE_F_MORE) == 0) accepting_ = false;
+  if (!accepting_ && finishing_) listener_ = Fd{};
   if (cqe.res == -ECANCELED) return;
   if (cqe.res < 0) {
     accept_log_.say("cannot accept a connection: " + text_of(-cqe.res) + "; if files are short, raise `ulimit -n`");
