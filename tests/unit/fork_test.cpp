@@ -10,7 +10,7 @@
 #include <memory>
 #include <string>
 
-#include "unit/pool_testing.h"
+#include "pool_testing.h"
 
 // A child of fork has none of its parent's buffers: it may not lend, and what it destroys does nothing.
 

@@ -10,7 +10,7 @@
 #include <cstdlib>
 #include <string>
 
-#include "unit/pool_testing.h"
+#include "pool_testing.h"
 
 // Each limit is set in a process of its own, before it has made a pool.
 

@@ -7,7 +7,7 @@
 #include <cstring>
 #include <memory>
 
-#include "unit/pool_testing.h"
+#include "pool_testing.h"
 
 // Broken promises are named and fatal.
 

@@ -4,7 +4,7 @@
 #include <cstring>
 #include <vector>
 
-#include "unit/pool_testing.h"
+#include "pool_testing.h"
 
 // Data stays where it was written, and no two buffers share a byte.
 

@@ -8,7 +8,7 @@
 #include <string>
 
 #include "os/numa.h"
-#include "unit/pool_testing.h"
+#include "pool_testing.h"
 
 namespace weir {
 namespace {

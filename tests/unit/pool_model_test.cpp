@@ -9,7 +9,7 @@
 #include <thread>
 #include <vector>
 
-#include "unit/pool_testing.h"
+#include "pool_testing.h"
 
 // The pool against a model: the set of addresses that are lent. Runs with a seed of its own each time, which
 // it prints on failure; TEST_SEED repeats a run.

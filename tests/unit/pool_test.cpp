@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "unit/pool_testing.h"
+#include "pool_testing.h"
 
 namespace weir {
 namespace {

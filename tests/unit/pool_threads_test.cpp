@@ -9,7 +9,7 @@
 #include <thread>
 #include <vector>
 
-#include "unit/pool_testing.h"
+#include "pool_testing.h"
 
 namespace weir {
 namespace {

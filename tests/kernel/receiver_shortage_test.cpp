@@ -1,0 +1,273 @@
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <thread>
+
+#include "kernel/world.h"
+
+// Fewer buffers than connections that speak: they are parked and woken, without a storm and without losing a
+// byte.
+
+namespace weir {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::Kind;
+using testing::Peer;
+using testing::receive_options;
+using testing::World;
+
+/// A pool of exactly `buffers` buffers of 4 KiB for use (one slab more holds the ring's entries).
+Options scarce(std::size_t buffers, std::uint32_t entries) {
+  Options options = testing::one_class(256 * 1024, 4096);
+  options.slab_bytes = 64 * 1024;
+  options.bytes = std::max<std::size_t>(options.bytes, (buffers * 4096) + options.slab_bytes);
+  options.ring_entries = entries;
+  return options;
+}
+
+class ReceiverShortageTest : public testing::OnBothRings {
+ protected:
+  std::mt19937_64 random_{::testing::UnitTest::GetInstance()->random_seed() + 3U};
+
+  /// Takes the pool's buffers until only `left` are free.
+  static std::vector<Loan> take_all_but(World& world, std::size_t left) {
+    std::vector<Loan> loans = testing::lend_all(world.pool, 4096);
+    EXPECT_GE(loans.size(), left);
+    loans.resize(loans.size() - left);
+    world.pool.flush();
+    return loans;
+  }
+};
+ON_BOTH_RINGS(ReceiverShortageTest);
+
+TEST_P(ReceiverShortageTest, FiveHundredSpeakAtOnceToSixteenBuffers) {
+  constexpr std::uint64_t kPeers = 500;
+  if (!testing::files_allowed(2 * kPeers + 50))
+    GTEST_SKIP() << "the limit on open files is too low for 500 connections";
+  MAKE_WORLD(world, scarce(16, 4));
+  const std::vector<Loan> held = take_all_but(world, 16);
+  for (std::uint64_t i = 0; i < kPeers; ++i) world.add();
+  world.step();
+  std::uint64_t messages = 0;
+  for (int round = 0; round < 4; ++round) {
+    for (const auto& peer : world.peers) world.speak(*peer, 1 + random_() % 4000);
+    messages += kPeers;
+    world.run_until_whole();
+    ASSERT_FALSE(HasFatalFailure());
+  }
+  EXPECT_LE(world.enobufs, 4 * messages) << "a storm of receives that find no buffer";
+  EXPECT_GE(world.enobufs, kPeers) << "there was no shortage, so nothing was tested";
+  RecordProperty("enobufs", std::to_string(world.enobufs));
+  world.receiver->stop_all();
+  world.run_until([&] { return world.receiver->quiet(); });
+  testing::expect_law(world.pool, held.size());
+}
+
+TEST_P(ReceiverShortageTest, LongMessagesOfManyConnectionsThroughOneBuffer) {
+  MAKE_WORLD(world, scarce(16, 1));
+  const std::vector<Loan> held = take_all_but(world, 1);
+  for (int i = 0; i < 40; ++i) world.add(i % 2 == 0 ? Kind::local : Kind::tcp);
+  std::uint64_t pieces = 0;
+  world.after_data = [&](Peer&) { ++pieces; };
+  for (const auto& peer : world.peers) world.speak(*peer, 50'000);
+  for (const auto& peer : world.peers) world.finish(*peer);
+  world.run_until(
+      [&] { return std::all_of(world.peers.begin(), world.peers.end(), [](auto& p) { return p->ended; }); });
+  for (const auto& peer : world.peers) EXPECT_TRUE(peer->whole());
+  EXPECT_LE(world.enobufs, 4 * pieces + 80);
+  world.receiver->stop_all();
+  world.run_until([&] { return world.receiver->quiet(); });
+}
+
+TEST_P(ReceiverShortageTest, NobodyStarvesBehindThoseWhoSpeakAllTheTime) {
+  MAKE_WORLD(world, scarce(16, 2));
+  const std::vector<Loan> held = take_all_but(world, 2);
+  for (int i = 0; i < 30; ++i) world.add();
+  const auto chatter = [&] {
+    for (std::size_t i = 0; i < 20; ++i) world.speak(*world.peers[i], 9000);
+  };
+  chatter();
+  world.step();
+  for (std::size_t i = 20; i < 30; ++i) world.speak(*world.peers[i], 100);
+  for (int i = 0; i < 2000 && !HasFatalFailure(); ++i) {
+    chatter();
+    world.step();
+  }
+  for (std::size_t i = 20; i < 30; ++i)
+    EXPECT_TRUE(world.peers[i]->whole()) << "connection " << i << " starved";
+  world.run_until_whole();
+  world.receiver->stop_all();
+  world.run_until([&] { return world.receiver->quiet(); });
+}
+
+TEST_P(ReceiverShortageTest, ADropOnAnotherThreadWakesALoopThatIsBlocked) {
+  MAKE_WORLD(world, scarce(64, 8));
+  for (int round = 0; round < 20 && !HasFatalFailure(); ++round) {
+    std::vector<Loan> held = take_all_but(world, 0);
+    if (world.peers.empty()) world.add();
+    // The stock of the ring is used up too, and kept.
+    world.keep = true;
+    Peer& peer = *world.peers.front();
+    world.speak(peer, 8 * 4096 + 100);
+    world.run_until([&] { return world.receiver->parked() == 1; });
+    EXPECT_FALSE(peer.whole());
+    std::vector<Loan> theirs = std::move(world.kept);
+    world.kept.clear();
+    theirs.insert(theirs.end(), std::make_move_iterator(held.begin()), std::make_move_iterator(held.end()));
+    std::thread other([&theirs, round] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(round % 3));
+      while (!theirs.empty()) theirs.pop_back();
+    });
+    while (!peer.whole() && !HasFatalFailure()) {  // no time limit: who is not woken hangs, and ctest says so
+      while (world.receiver->turn()) io_uring_submit(&world.ring.get());
+      io_uring_submit_and_wait(&world.ring.get(), 1);
+      world.dispatch();
+    }
+    other.join();
+    world.kept.clear();
+    EXPECT_EQ(world.receiver->parked(), 0U);
+  }
+  world.end();
+}
+
+TEST_P(ReceiverShortageTest, OneBufferThatComesHomeIsEnough) {
+  MAKE_WORLD(world, scarce(1024, 4));  // large enough for magazines
+  std::vector<Loan> held = take_all_but(world, 0);
+  for (int i = 0; i < 10; ++i) world.speak(world.add(), 3000);
+  world.keep = true;
+  world.run_until([&] { return world.receiver->parked() >= 6; });
+  ASSERT_FALSE(HasFatalFailure());
+  while (!held.empty() && world.receiver->parked() > 0) {
+    const std::size_t parked = world.receiver->parked();
+    Loan one = std::move(held.back());
+    held.pop_back();
+    std::thread([mine = std::move(one)]() mutable { mine = Loan{}; }).join();
+    world.run_until([&] { return world.receiver->parked() < parked; });
+    ASSERT_FALSE(HasFatalFailure());
+  }
+  world.run_until_whole();
+  world.keep = false;
+  held.clear();
+  world.end();
+}
+
+TEST_P(ReceiverShortageTest, WhatAThreadFlushesWakesToo) {
+  MAKE_WORLD(world, scarce(1024, 4));
+  std::vector<Loan> held = take_all_but(world, 8);
+  std::vector<Loan> theirs;
+  for (int i = 0; i < 4; ++i) theirs.push_back(world.pool.lend(4096));
+  std::atomic<int> stage{0};
+  std::thread other([&] {
+    theirs.clear();  // into the magazine of this thread, which then sleeps
+    stage = 1;
+    while (stage != 2) std::this_thread::sleep_for(1ms);
+    world.pool.flush();
+    while (stage != 3) std::this_thread::sleep_for(1ms);
+  });
+  while (stage != 1) std::this_thread::sleep_for(1ms);
+  world.keep = true;
+  for (int i = 0; i < 8; ++i) world.speak(world.add(), 100);
+  world.run_until([&] { return world.receiver->parked() == 4 || world.receiver->parked() == 0; });
+  stage = 2;
+  world.run_until_whole();
+  stage = 3;
+  other.join();
+  held.clear();
+  world.end();
+}
+
+TEST_P(ReceiverShortageTest, DropsThatRaceWithTheWaitingAreNotMissed) {
+  MAKE_WORLD(world, scarce(512, 4));
+  std::vector<Loan> held = take_all_but(world, 8);
+  for (int i = 0; i < 8; ++i) world.add();
+  std::mutex mutex;
+  std::vector<Loan> passed;
+  std::atomic<bool> stop{false};
+  std::thread consumer([&] {
+    while (!stop) {
+      std::vector<Loan> mine;
+      {
+        const std::lock_guard lock(mutex);
+        mine.swap(passed);
+      }
+      if (mine.empty()) {
+        world.pool.flush();  // as the contract asks before a sleep
+        std::this_thread::yield();
+      }
+    }
+    world.pool.flush();
+  });
+  world.keep = true;
+  for (int round = 0; round < 3000 && !HasFatalFailure(); ++round) {
+    for (const auto& peer : world.peers) world.speak(*peer, 1 + random_() % 6000);
+    while (!std::all_of(world.peers.begin(), world.peers.end(), [](auto& p) { return p->whole(); })) {
+      world.step(5000ms);
+      const std::lock_guard lock(mutex);
+      for (Loan& loan : world.kept) passed.push_back(std::move(loan));
+      world.kept.clear();
+      if (HasFatalFailure()) break;
+    }
+  }
+  stop = true;
+  consumer.join();
+  passed.clear();
+  held.clear();
+  world.end();
+}
+
+TEST_P(ReceiverShortageTest, AnEndBehindAShortageIsTold) {
+  MAKE_WORLD(world, scarce(16, 1));
+  std::vector<Loan> held = take_all_but(world, 0);
+  for (int i = 0; i < 20; ++i) {
+    Peer& peer = world.add(i % 2 == 0 ? Kind::local : Kind::tcp);
+    if (i % 3 != 0) world.speak(peer, 100);
+    world.finish(peer);
+  }
+  for (int i = 0; i < 5; ++i) world.step(1ms);
+  EXPECT_GT(world.enobufs, 0U);
+  held.clear();
+  world.run_until(
+      [&] { return std::all_of(world.peers.begin(), world.peers.end(), [](auto& p) { return p->ended; }); });
+  for (const auto& peer : world.peers) EXPECT_TRUE(peer->whole());
+  world.end();
+}
+
+TEST_P(ReceiverShortageTest, ParkedOnesCanPauseResumeStopAndGo) {
+  MAKE_WORLD(world, scarce(16, 1));
+  std::vector<Loan> held = take_all_but(world, 0);
+  for (int i = 0; i < 40; ++i) world.speak(world.add(), 3000);
+  world.keep = true;
+  world.run_until([&] { return world.receiver->parked() >= 38; });
+  for (std::size_t i = 0; i < 10; ++i) world.receiver->pause(*world.peers[i]);
+  for (std::size_t i = 0; i < 5; ++i) world.receiver->resume(*world.peers[i]);
+  for (std::size_t i = 10; i < 20; ++i) world.receiver->stop(*world.peers[i]);
+  world.peers.erase(world.peers.begin() + 30, world.peers.end());
+  for (int i = 0; i < 5; ++i) world.step(1ms);
+  world.keep = false;
+  world.kept.clear();
+  held.clear();
+  const auto whole = [&](std::size_t from, std::size_t to) {
+    return std::all_of(world.peers.begin() + static_cast<std::ptrdiff_t>(from),
+                       world.peers.begin() + static_cast<std::ptrdiff_t>(to),
+                       [](auto& p) { return p->whole(); });
+  };
+  world.run_until([&] { return whole(0, 5) && whole(20, 30); });
+  for (std::size_t i = 5; i < 10; ++i) world.receiver->resume(*world.peers[i]);
+  world.run_until([&] { return whole(0, 10); });
+  world.end();
+}
+
+TEST_P(ReceiverShortageTest, ParkedOnesAreStoppedWithAllOthers) {
+  MAKE_WORLD(world, scarce(16, 1));
+  const std::vector<Loan> held = take_all_but(world, 0);
+  for (int i = 0; i < 40; ++i) world.speak(world.add(), 3000);
+  world.run_until([&] { return world.receiver->parked() >= 38; });
+  world.receiver->stop_all();
+  world.run_until([&] { return world.receiver->quiet(); });
+  testing::expect_law(world.pool, held.size());
+}
+
+}  // namespace
+}  // namespace weir

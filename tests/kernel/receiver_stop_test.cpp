@@ -1,0 +1,168 @@
+#include <gtest/gtest.h>
+
+#include <csignal>
+
+#include "kernel/world.h"
+
+// Inflows that end by the user's will, at any moment.
+
+namespace weir {
+namespace {
+
+using testing::Kind;
+using testing::Peer;
+using testing::receive_options;
+using testing::SocketPair;
+using testing::World;
+
+class ReceiverStopTest : public testing::OnBothRings {
+ protected:
+  std::mt19937_64 random_{::testing::UnitTest::GetInstance()->random_seed() + 2U};
+};
+ON_BOTH_RINGS(ReceiverStopTest);
+
+TEST_P(ReceiverStopTest, AnIdleOneIsSilentAfterIt) {
+  MAKE_WORLD(world, receive_options(4096, 16));
+  Peer& peer = world.add();
+  world.step();
+  world.receiver->stop(peer);
+  world.speak(peer, 1000);
+  for (int i = 0; i < 10; ++i) world.step(std::chrono::milliseconds(1));
+  EXPECT_EQ(peer.received, 0U);
+  EXPECT_FALSE(peer.ended);
+  world.end();
+}
+
+TEST_P(ReceiverStopTest, BeforeItsFirstTurnItIsNeverArmed) {
+  MAKE_WORLD(world, receive_options(4096, 16));
+  Peer& peer = world.add();
+  world.receiver->stop(peer);
+  world.speak(peer, 100);
+  for (int i = 0; i < 3; ++i) world.step();
+  EXPECT_EQ(peer.received, 0U);
+  EXPECT_TRUE(world.receiver->quiet());
+  world.end();
+}
+
+TEST_P(ReceiverStopTest, WhileDataPoursInEveryBufferComesBack) {
+  MAKE_WORLD(world, receive_options(1024, 64));
+  for (int i = 0; i < 50; ++i) world.add(i % 2 == 0 ? Kind::local : Kind::tcp);
+  for (int round = 0; round < 200; ++round) {
+    Peer& peer = *world.peers[random_() % world.peers.size()];
+    for (const auto& each : world.peers) world.speak(*each, random_() % 2000);
+    world.receiver->stop(peer);
+    world.step();
+  }
+  world.run_until([&] { return world.pool.counts().user == 0; });
+  world.end();
+}
+
+TEST_P(ReceiverStopTest, FromItsOwnHandlerTheRestIsDropped) {
+  MAKE_WORLD(world, receive_options(512, 64));
+  Peer& peer = world.add();
+  world.after_data = [&](Peer& each) { world.receiver->stop(each); };
+  world.speak(peer, 30'000);
+  for (int i = 0; i < 20; ++i) world.step(std::chrono::milliseconds(1));
+  EXPECT_EQ(peer.received, 512U) << "called again after stop()";
+  world.end();
+}
+
+TEST_P(ReceiverStopTest, AnInflowIsDestroyedInItsHandlerAndInAnothers) {
+  MAKE_WORLD(world, receive_options(512, 64));
+  for (int i = 0; i < 60; ++i) world.add();
+  for (const auto& peer : world.peers) world.speak(*peer, 5000);
+  int calls = 0;
+  world.after_data = [&](Peer& peer) {
+    ++calls;
+    const auto self =
+        std::find_if(world.peers.begin(), world.peers.end(), [&](auto& each) { return each.get() == &peer; });
+    if (random_() % 3 != 0) world.peers.erase(self);
+    if (!world.peers.empty() && random_() % 2 == 0) {
+      world.peers.erase(world.peers.begin() + static_cast<std::ptrdiff_t>(random_() % world.peers.size()));
+    }
+  };
+  world.run_until([&] { return world.peers.empty(); });
+  EXPECT_GT(calls, 1);
+  world.end();
+}
+
+TEST_P(ReceiverStopTest, AnInflowIsDestroyedAtItsEnd) {
+  MAKE_WORLD(world, receive_options(512, 64));
+  for (int i = 0; i < 60; ++i) world.finish(world.add());
+  world.after_end = [&](Peer& peer) {
+    std::erase_if(world.peers, [&](auto& each) { return each.get() == &peer; });
+  };
+  world.run_until([&] { return world.peers.empty(); });
+  world.end();
+}
+
+TEST_P(ReceiverStopTest, TheDescriptorIsUsedAgainAtOnce) {
+  MAKE_WORLD(world, receive_options(4096, 64));
+  for (int round = 0; round < 200 && !HasFatalFailure(); ++round) {
+    Peer& old = world.add();
+    const int fd = old.sockets.near.get();
+    world.step();
+    world.speak(old, 1 + random_() % 2000);
+    if (round % 2 == 0) world.step();
+    world.receiver->stop(old);
+    old.sockets.near.reset();
+    Peer& fresh = world.add();
+    EXPECT_EQ(fresh.sockets.near.get(), fd) << "the test shall use the same number again";
+    world.speak(fresh, 3000);
+    const std::uint64_t before = old.received;
+    world.run_until([&] { return fresh.whole(); });
+    EXPECT_EQ(old.received, before);
+    world.receiver->stop(fresh);
+    world.peers.clear();
+  }
+  world.end();
+}
+
+TEST_P(ReceiverStopTest, StartsAgainAtOnceOnTheSameSocket) {
+  MAKE_WORLD(world, receive_options(4096, 64));
+  Peer& peer = world.add();
+  for (int round = 0; round < 100; ++round) {
+    for (int i = 0; i < 3; ++i) world.step();  // the cancelled receive takes nothing any more
+    world.receiver->stop(peer);
+    for (int i = 0; i < 3; ++i) world.step();
+    world.receiver->start(peer, peer.sockets.near.get());
+    world.speak(peer, 1000);
+    world.run_until([&] { return peer.whole(); });
+    ASSERT_FALSE(HasFatalFailure());
+  }
+  world.end();
+}
+
+TEST_P(ReceiverStopTest, ThousandsComeAndGo) {
+  MAKE_WORLD(world, receive_options(512, 32));
+  for (int i = 0; i < 4000 && !HasFatalFailure(); ++i) {
+    Peer& peer = world.add();
+    if (random_() % 2 == 0) world.speak(peer, random_() % 2000);
+    if (random_() % 4 == 0) world.finish(peer);
+    if (random_() % 3 == 0) world.step();
+    while (world.peers.size() > 40) {
+      world.peers.erase(world.peers.begin() + static_cast<std::ptrdiff_t>(random_() % world.peers.size()));
+    }
+  }
+  world.end();
+}
+
+class ReceiverStopDeathTest : public ReceiverStopTest {
+ protected:
+  ReceiverStopDeathTest() { GTEST_FLAG_SET(death_test_style, "threadsafe"); }
+};
+ON_BOTH_RINGS(ReceiverStopDeathTest);
+
+TEST_P(ReceiverStopDeathTest, AnInflowIsStartedTwice) {
+  MAKE_WORLD(world, receive_options(512, 8));
+  EXPECT_EXIT(
+      {
+        Peer& peer = world.add();
+        world.receiver->start(peer, peer.sockets.near.get());
+      },
+      ::testing::KilledBySignal(SIGABRT), "weir: an inflow was started twice: stop it first");
+  world.end();
+}
+
+}  // namespace
+}  // namespace weir

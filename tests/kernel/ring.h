@@ -1,0 +1,107 @@
+#pragma once
+
+#include <fcntl.h>
+#include <liburing.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <utility>
+
+// Real io_urings and sockets for the tests, which end with their owner.
+
+namespace weir::testing {
+
+class Ring {
+ public:
+  /// Without an io_uring, `missing()` says why.
+  explicit Ring(unsigned entries = 256, unsigned flags = 0, unsigned completions = 0) {
+    io_uring_params params{};
+    params.flags = flags | (completions > 0 ? IORING_SETUP_CQSIZE : 0U);
+    params.cq_entries = completions;
+    error_ = io_uring_queue_init_params(entries, &ring_, &params);
+  }
+  ~Ring() {
+    if (error_ == 0) io_uring_queue_exit(&ring_);
+  }
+  Ring(const Ring&) = delete;
+  Ring& operator=(const Ring&) = delete;
+
+  io_uring& get() { return ring_; }
+
+  std::string missing() const {
+    return error_ == 0 ? "" : std::string("io_uring is refused here: ") + std::strerror(-error_);
+  }
+
+  /// Why the kernel takes no buffer rings; empty when it does.
+  std::string missing_buffer_rings() {
+    if (error_ != 0) return missing();
+    void* memory = std::aligned_alloc(4096, 4096);
+    io_uring_buf_reg request{};
+    request.ring_addr = reinterpret_cast<std::uintptr_t>(memory);
+    request.ring_entries = 1;
+    request.bgid = 65535;
+    const int error = io_uring_register_buf_ring(&ring_, &request, 0);
+    if (error == 0) io_uring_unregister_buf_ring(&ring_, 65535);
+    std::free(memory);
+    return error == 0 ? "" : std::string("no buffer rings before Linux 5.19: ") + std::strerror(-error);
+  }
+
+  /// Why the kernel has no multishot receives; empty when it has.
+  std::string missing_multishot() {
+    if (const std::string missing = missing_buffer_rings(); !missing.empty()) return missing;
+    io_uring_probe* probe = io_uring_get_probe_ring(&ring_);
+    const bool there = probe != nullptr && io_uring_opcode_supported(probe, IORING_OP_SEND_ZC) != 0;
+    io_uring_free_probe(probe);
+    return there ? "" : "no multishot receives before Linux 6.0";
+  }
+
+  /// Submits what is prepared and waits for one completion, which is marked as seen.
+  io_uring_cqe complete() {
+    io_uring_submit_and_wait(&ring_, 1);
+    io_uring_cqe* cqe = nullptr;
+    io_uring_wait_cqe(&ring_, &cqe);
+    const io_uring_cqe seen = *cqe;
+    io_uring_cqe_seen(&ring_, cqe);
+    return seen;
+  }
+
+ private:
+  io_uring ring_{};
+  int error_;
+};
+
+class File {
+ public:
+  File() = default;
+  explicit File(int fd) : fd_(fd) {}
+  File(File&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  File& operator=(File&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
+  ~File() { reset(); }
+  int get() const { return fd_; }
+  void reset() {
+    if (fd_ >= 0) close(std::exchange(fd_, -1));
+  }
+
+ private:
+  int fd_ = -1;
+};
+
+struct SocketPair {
+  File near;
+  File far;
+
+  static SocketPair local() {
+    int ends[2] = {-1, -1};
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) std::abort();
+    return {File(ends[0]), File(ends[1])};
+  }
+};
+
+}  // namespace weir::testing

@@ -1,0 +1,206 @@
+#pragma once
+
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/resource.h>
+#include <weir/receiver.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <functional>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "kernel/ring.h"
+#include "pool_testing.h"
+
+// A server in miniature: a pool, an io_uring, a receiver, and connections whose far ends the test speaks
+// through. Each connection's bytes are a stream of its own, so that one that is lost, doubled, misplaced or
+// mixed up is seen at once.
+
+namespace weir::testing {
+
+inline constexpr unsigned kDeferred = IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SINGLE_ISSUER;
+
+inline std::byte stream_byte(std::uint64_t id, std::uint64_t at) {
+  return static_cast<std::byte>(id * 131 + at * 7 + (at >> 8) * 13 + (at >> 16) * 29);
+}
+
+struct Peer : Inflow {
+  std::uint64_t id = 0;
+  SocketPair sockets;
+  std::uint64_t sent = 0;
+  std::uint64_t received = 0;
+  bool ended = false;
+  int error = 0;
+
+  bool whole() const { return received == sent; }
+};
+
+enum class Kind { local, tcp };
+
+inline SocketPair tcp_pair() {
+  const File listener(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t length = sizeof address;
+  auto* generic = reinterpret_cast<sockaddr*>(&address);
+  if (bind(listener.get(), generic, length) != 0 || listen(listener.get(), 1) != 0) std::abort();
+  getsockname(listener.get(), generic, &length);
+  File far(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (connect(far.get(), generic, length) != 0) std::abort();
+  return {File(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC)), std::move(far)};
+}
+
+/// Raises the limit on open files as far as an ordinary user may. False when that is not enough.
+inline bool files_allowed(rlim_t count) {
+  rlimit limit{};
+  getrlimit(RLIMIT_NOFILE, &limit);
+  limit.rlim_cur = limit.rlim_max;
+  return setrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur >= count;
+}
+
+class World {
+ public:
+  struct Shape {
+    unsigned flags = 0;
+    unsigned entries = 256;
+    unsigned completions = 4096;
+  };
+
+  World(Options options, Shape shape)
+      : pool(std::move(options)), ring(shape.entries, shape.flags, shape.completions) {
+    missing = ring.missing_multishot();
+    if (missing.empty()) receiver = std::make_unique<Receiver>(pool, ring.get());
+  }
+
+  Peer& add(Kind kind = Kind::local) {
+    Peer& peer = *peers.emplace_back(std::make_unique<Peer>());
+    peer.id = peers.size();
+    peer.sockets = kind == Kind::local ? SocketPair::local() : tcp_pair();
+    receiver->start(peer, peer.sockets.near.get());
+    return peer;
+  }
+
+  /// Speaks up to `bytes` of the peer's stream, as far as its socket takes them at once.
+  void speak(Peer& peer, std::size_t bytes) {
+    std::vector<std::byte> text(bytes);
+    for (std::size_t i = 0; i < bytes; ++i) text[i] = stream_byte(peer.id, peer.sent + i);
+    const ssize_t taken = send(peer.sockets.far.get(), text.data(), bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (taken > 0) peer.sent += static_cast<std::uint64_t>(taken);
+  }
+  void finish(Peer& peer) { shutdown(peer.sockets.far.get(), SHUT_WR); }
+
+  /// Turn, submit, wait for a completion (or the time), dispatch.
+  void step(std::chrono::milliseconds most = std::chrono::milliseconds(0)) {
+    while (receiver->turn()) io_uring_submit(&ring.get());
+    __kernel_timespec time{.tv_sec = most.count() / 1000, .tv_nsec = most.count() % 1000 * 1'000'000};
+    io_uring_cqe* cqe = nullptr;
+    io_uring_submit_and_wait_timeout(&ring.get(), &cqe, 1, &time, nullptr);
+    dispatch();
+  }
+
+  void dispatch() {
+    for (io_uring_cqe* cqe = nullptr; io_uring_peek_cqe(&ring.get(), &cqe) == 0;
+         io_uring_cqe_seen(&ring.get(), cqe)) {
+      ASSERT_TRUE(receiver->owns(*cqe));
+      enobufs += cqe->res == -ENOBUFS ? 1 : 0;
+      receiver->complete(
+          *cqe, [&](Inflow& inflow, Received what) { take(static_cast<Peer&>(inflow), std::move(what)); });
+    }
+  }
+
+  /// Runs the loop until `done()`, or fails after ten seconds without it.
+  void run_until(const std::function<bool()>& done) {
+    const auto end = std::chrono::steady_clock::now() + patience;
+    while (!done()) {
+      if (::testing::Test::HasFatalFailure()) return;
+      ASSERT_LT(std::chrono::steady_clock::now(), end) << "it does not come; parked: " << receiver->parked();
+      step(std::chrono::milliseconds(100));
+    }
+  }
+  void run_until_whole() {
+    run_until([&] {
+      return std::all_of(peers.begin(), peers.end(), [](const auto& peer) { return peer->whole(); });
+    });
+  }
+
+  /// The end of a server: stop, drain, and every buffer is home.
+  void end() {
+    receiver->stop_all();
+    run_until([&] { return receiver->quiet(); });
+    kept.clear();
+    expect_law(pool, 0);
+    receiver.reset();
+    expect_law(pool, 0);
+    EXPECT_EQ(pool.counts().kernel_ring, 0U);
+    EXPECT_EQ(pool.counts().kernel_request, 0U);
+  }
+
+  Pool pool;
+  Ring ring;
+  std::string missing;  ///< why there is no receiver here; empty when there is
+  std::unique_ptr<Receiver> receiver;
+  std::vector<std::unique_ptr<Peer>> peers;
+  std::uint64_t enobufs = 0;
+  bool keep = false;  ///< keeps all that is received in `kept`
+  std::vector<Loan> kept;
+  std::function<void(Peer&)> after_data = [](Peer&) {};
+  std::function<void(Peer&)> after_end = [](Peer&) {};
+  std::chrono::seconds patience{20};
+
+ private:
+  void take(Peer& peer, Received what) {
+    ASSERT_FALSE(peer.ended) << "called again after the end";
+    if (what.closed()) {
+      peer.ended = true;
+      peer.error = what.error;
+      after_end(peer);
+      return;
+    }
+    for (const std::byte b : what.data.bytes())
+      ASSERT_EQ(b, stream_byte(peer.id, peer.received++)) << "connection " << peer.id;
+    if (keep) kept.push_back(std::move(what.data));
+    after_data(peer);
+  }
+};
+
+/// Options whose receiver has a ring of `entries` buffers of `bytes`.
+inline Options receive_options(std::uint32_t bytes, std::uint32_t entries,
+                               std::size_t pool_bytes = 8u << 20) {
+  Options options = small_options(pool_bytes);
+  options.receive_bytes = bytes;
+  options.ring_entries = entries;
+  return options;
+}
+
+/// A test that runs on an ordinary io_uring and on one with deferred task work.
+class OnBothRings : public ::testing::TestWithParam<unsigned> {
+ protected:
+  std::unique_ptr<World> make(Options options, unsigned entries = 256, unsigned completions = 4096) {
+    return std::make_unique<World>(
+        std::move(options),
+        World::Shape{.flags = GetParam(), .entries = entries, .completions = completions});
+  }
+};
+
+inline std::string name_of_ring(const ::testing::TestParamInfo<unsigned>& info) {
+  return info.param == 0 ? "ordinary" : "deferred";
+}
+
+}  // namespace weir::testing
+
+/// Makes `world`, or skips the test and says why.
+#define MAKE_WORLD(world, ...)                                                 \
+  const auto world##_owner = make(__VA_ARGS__);                                \
+  if (!world##_owner->missing.empty()) GTEST_SKIP() << world##_owner->missing; \
+  weir::testing::World& world = *world##_owner
+
+#define ON_BOTH_RINGS(suite)                                                              \
+  INSTANTIATE_TEST_SUITE_P(Rings, suite, ::testing::Values(0U, weir::testing::kDeferred), \
+                           weir::testing::name_of_ring)
