@@ -30,7 +30,8 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def program(variable):
-    path = os.environ.get(variable)
+    """Where this program is. The variable goes, for children would take it for an option of weir."""
+    path = os.environ.pop(variable, None)
     if not path or not os.access(path, os.X_OK):
         sys.exit(f"{variable}={path or ''} is no program: build first, then set {variable}=build/bin/...")
     return os.path.abspath(path)
@@ -147,6 +148,15 @@ def server(command, ready, user=None, end=signal.SIGTERM):
             kill_group(process)
 
 
+class NotStarted(AssertionError):
+    """weir-proxy ended instead of listening."""
+
+    def __init__(self, status, said):
+        super().__init__(f"weir-proxy ended with {status}: {said}")
+        self.status = status
+        self.said = said
+
+
 class Proxy:
     """A running weir-proxy. Leaving its context proves that it gave every buffer back and stops well."""
 
@@ -166,13 +176,19 @@ class Proxy:
     def _listening(self):
         ready = re.search(r"^weir-proxy: listening on (\S+):(\d+), relaying to ", self.said(), re.MULTILINE)
         if not ready and self.process.poll() is not None:
-            raise AssertionError(f"weir-proxy ended with {self.process.returncode}: {self.said()}")
+            raise NotStarted(self.process.returncode, self.said())
         return ready
 
     def said(self):
         """What it wrote so far."""
         size = os.fstat(self._log.fileno()).st_size
         return os.pread(self._log.fileno(), size, 0).decode(errors="replace")
+
+    def complaints(self):
+        """The lines it wrote since it was ready."""
+        lines = self.said().splitlines()
+        ready = next(number for number, line in enumerate(lines) if "relaying to" in line)
+        return lines[ready + 1:]
 
     def wait(self, seconds=PATIENCE):
         """Its exit status."""

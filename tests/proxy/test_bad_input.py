@@ -64,9 +64,9 @@ class BadInput(unittest.TestCase):
                         "127.0.0.1: 80", "[::1:80", "::1:80", "[::1]80", "127.0.0.1:99999999999999999999"):
             for option, other in (("--listen", "--upstream"), ("--upstream", "--listen")):
                 with self.subTest(option=option, address=address):
-                    self.refused(2, option, address, arguments=(option, address, other, "127.0.0.1:9"))
+                    self.refused(2, address, arguments=(option, address, other, "127.0.0.1:9"))
         with self.subTest("port 0 of an upstream"):
-            self.refused(2, "--upstream", arguments=("--listen", "127.0.0.1:0", "--upstream", "127.0.0.1:0"))
+            self.refused(2, "port", arguments=("--listen", "127.0.0.1:0", "--upstream", "127.0.0.1:0"))
 
     def test_wrong_options(self):
         for arguments, word in (((), "--listen"), (GOOD[:2], "--upstream"), (GOOD[2:], "--listen")):
@@ -108,9 +108,10 @@ class BadInput(unittest.TestCase):
                 # A reset may arrive so soon that connect() itself reports it.
                 with contextlib.suppress(ConnectionResetError), wire.connect(proxy) as client:
                     self.assertIn(wire.ending(client)[::2], ((0, "end"), (0, "reset")))
-            lines = proxy.said().splitlines()[1:]
+            lines = proxy.complaints()
+            expected = rf"^weir-proxy: upstream 127.0.0.1:{port}: [Cc]onnection refused.{{10}}"
             for line in lines:
-                self.assertRegex(line, rf"^weir-proxy: upstream 127.0.0.1:{port}: connection refused.{{10}}")
+                self.assertRegex(line, expected)
             self.assertTrue(lines)
             self.assertLess(len(lines), 3 + time.monotonic() - begin, "at most about one a second")
             with wire.Upstream(port=port) as upstream:
@@ -160,9 +161,15 @@ class BadInput(unittest.TestCase):
         def little_locked():
             resource.setrlimit(resource.RLIMIT_MEMLOCK, (65536, 65536))
 
-        with wire.Upstream() as upstream, harness.Proxy(
-                upstream.port, path=program, user=user, before_exec=little_locked,
-                env={"WEIR_PAGES": "4k"}) as proxy:
+        limits = {"user": user, "before_exec": little_locked, "env": {"WEIR_PAGES": "4k"}}
+        upstream = self.enterContext(wire.Upstream())
+        try:
+            proxy = harness.Proxy(upstream.port, path=program, **limits)
+        except harness.NotStarted as end:  # where the kernel charges the io_uring itself to the limit
+            self.assertEqual(end.status, 1)
+            self.assertRegex(end.said, r"\Aweir-proxy: [^\n]*(memlock|ulimit -l)[^\n]*\n\Z")
+            return
+        with proxy:
             self.check_relays(proxy, upstream)
             for arena in self.arenas(proxy):
                 self.assertRegex(arena["reason"] + proxy.said(), "(?i)memlock|ulimit -l")
@@ -184,7 +191,7 @@ class BadInput(unittest.TestCase):
             while upstream.forget_waiting():
                 time.sleep(1)
             self.check_relays(proxy, upstream)
-            self.assertLess(len(proxy.said().splitlines()), 12)
+            self.assertLess(len(proxy.complaints()), 12)
 
 
 if __name__ == "__main__":
