@@ -46,7 +46,7 @@ TEST_P(ReceiverShortageTest, FiveHundredSpeakAtOnceToSixteenBuffers) {
   constexpr std::uint64_t kPeers = 500;
   if (!testing::files_allowed(2 * kPeers + 50))
     GTEST_SKIP() << "the limit on open files is too low for 500 connections";
-  MAKE_WORLD(world, scarce(16, 4));
+  MAKE_WORLD(world, scarce(16, 4), 64, 2048);
   const std::vector<Loan> held = take_all_but(world, 16);
   for (std::uint64_t i = 0; i < kPeers; ++i) world.add();
   world.step();

@@ -42,7 +42,7 @@ TEST_P(ReceiverTeardownTest, StopAllTwiceIsOnce) {
 }
 
 TEST_P(ReceiverTeardownTest, WithASubmissionQueueOfFour) {
-  MAKE_WORLD(world, receive_options(4096, 16), 4, 4096);
+  MAKE_WORLD(world, receive_options(4096, 16), 4, 512);
   for (int i = 0; i < 100; ++i) world.add();
   world.step();
   world.end();

@@ -193,7 +193,7 @@ TEST_P(ReceiverTest, PauseAndResumeOfWhatIsNotStartedAreNothing) {
 }
 
 TEST_P(ReceiverTest, ASubmissionQueueOfFourDelaysAndLosesNothing) {
-  MAKE_WORLD(world, receive_options(1024, 64), 4, 4096);
+  MAKE_WORLD(world, receive_options(1024, 64), 4, 512);
   for (int i = 0; i < 150; ++i) world.add();
   for (int round = 0; round < 5; ++round) {
     for (const auto& peer : world.peers) world.speak(*peer, 1 + random_() % 4000);

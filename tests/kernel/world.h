@@ -69,8 +69,8 @@ class World {
  public:
   struct Shape {
     unsigned flags = 0;
-    unsigned entries = 256;
-    unsigned completions = 4096;
+    unsigned entries = 64;
+    unsigned completions = 512;
   };
 
   World(Options options, Shape shape)
@@ -182,7 +182,7 @@ inline Options receive_options(std::uint32_t bytes, std::uint32_t entries,
 /// A test that runs on an ordinary io_uring and on one with deferred task work.
 class OnBothRings : public ::testing::TestWithParam<unsigned> {
  protected:
-  std::unique_ptr<World> make(Options options, unsigned entries = 256, unsigned completions = 4096) {
+  std::unique_ptr<World> make(Options options, unsigned entries = 64, unsigned completions = 512) {
     return std::make_unique<World>(
         std::move(options),
         World::Shape{.flags = GetParam(), .entries = entries, .completions = completions});

@@ -74,15 +74,6 @@ TEST_F(ArenaTest, TransparentHugePagesAreCountedAndNotAssumed) {
   expect_usable(arena);
 }
 
-TEST_F(ArenaTest, NeighboursAreGradedEachForItself) {
-  Options options;
-  options.pages = Pages::transparent;
-  const Arena upper = map_arena(range_.base() + 16 * kMiB, 16 * kMiB, node_, options);
-  const Arena lower = map_arena(range_.base(), 16 * kMiB, node_, options);
-  EXPECT_EQ(upper.grade.page_bytes, lower.grade.page_bytes)
-      << upper.grade.reason << " / " << lower.grade.reason;
-}
-
 TEST_F(ArenaTest, TooFewHugePagesIsAStepDownAndNoSignal) {
   const Arena arena = map(Pages::huge_2m, 64 * kMiB);
   if (arena.grade.huge_tlb) {

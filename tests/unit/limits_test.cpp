@@ -45,8 +45,27 @@ bool limit(__rlimit_resource_t what, rlim_t to) {
   }
 }
 
-#if !defined(__SANITIZE_ADDRESS__) && \
-    !defined(__SANITIZE_THREAD__)  // their shadow needs the whole address space
+TEST_F(LimitsDeathTest, NoRoomForTheSegmentsFileIsAnError) {
+  EXPECT_EXIT(
+      {
+        signal(SIGXFSZ, SIG_IGN);
+        limit(RLIMIT_FSIZE, 1u << 20);
+        try_pool(small_options());
+      },
+      ExitedWithCode(1), "refused: cannot make the statistics segment.*ulimit");
+}
+
+TEST_F(LimitsDeathTest, NoDescriptorForTheSegmentIsAnError) {
+  EXPECT_EXIT(
+      {
+        limit(RLIMIT_NOFILE, 3);
+        try_pool(small_options());
+      },
+      ExitedWithCode(1), "refused: cannot make the statistics segment");
+}
+
+// The sanitizers' shadow needs the whole address space, and they make a lock of memory do nothing.
+#ifndef WEIR_SANITIZED
 
 TEST_F(LimitsDeathTest, NoAddressSpaceForTheSegmentIsAnError) {
   EXPECT_EXIT(
@@ -78,32 +97,26 @@ TEST_F(LimitsDeathTest, AddressSpaceThatIsOnlyJustTooSmallNeverCrashes) {
   }
 }
 
-#endif
-
-TEST_F(LimitsDeathTest, NoRoomForTheSegmentsFileIsAnError) {
-  EXPECT_EXIT(
-      {
-        signal(SIGXFSZ, SIG_IGN);
-        limit(RLIMIT_FSIZE, 1u << 20);
-        try_pool(small_options());
-      },
-      ExitedWithCode(1), "refused: cannot make the statistics segment.*ulimit");
+/// Becomes an ordinary user with the limit of 64 KiB of locked memory.
+bool be_ordinary() {
+  limit(RLIMIT_MEMLOCK, 64u << 10);
+  return geteuid() != 0 || setuid(65534) == 0;
 }
 
-TEST_F(LimitsDeathTest, NoDescriptorForTheSegmentIsAnError) {
-  EXPECT_EXIT(
-      {
-        limit(RLIMIT_NOFILE, 3);
-        try_pool(small_options());
-      },
-      ExitedWithCode(1), "refused: cannot make the statistics segment");
+/// Whether be_ordinary() would do, tried in a child.
+bool can_be_ordinary() {
+  const pid_t child = fork();
+  if (child == 0) std::_Exit(be_ordinary() ? 0 : 1);
+  int status = 1;
+  waitpid(child, &status, 0);
+  return status == 0;
 }
 
 TEST_F(LimitsDeathTest, LittleLockedMemoryIsADegradationThatIsSaid) {
+  if (!can_be_ordinary()) GTEST_SKIP() << "root cannot become an ordinary user here";
   EXPECT_EXIT(
       {
-        limit(RLIMIT_MEMLOCK, 64u << 10);
-        if (geteuid() == 0 && setuid(65534) != 0) std::_Exit(4);
+        be_ordinary();
         try_pool(small_options(4u << 20));
       },
       ExitedWithCode(0),
@@ -111,10 +124,10 @@ TEST_F(LimitsDeathTest, LittleLockedMemoryIsADegradationThatIsSaid) {
 }
 
 TEST_F(LimitsDeathTest, LittleLockedMemoryIsRefusedByStrict) {
+  if (!can_be_ordinary()) GTEST_SKIP() << "root cannot become an ordinary user here";
   EXPECT_EXIT(
       {
-        limit(RLIMIT_MEMLOCK, 64u << 10);
-        if (geteuid() == 0 && setuid(65534) != 0) std::_Exit(4);
+        be_ordinary();
         Options options = small_options(4u << 20);
         options.strict = true;
         try_pool(options);
@@ -123,10 +136,10 @@ TEST_F(LimitsDeathTest, LittleLockedMemoryIsRefusedByStrict) {
 }
 
 TEST_F(LimitsDeathTest, NeighbouringPoolsThatCannotBeLockedAreGradedAlike) {
+  if (!can_be_ordinary()) GTEST_SKIP() << "root cannot become an ordinary user here";
   EXPECT_EXIT(
       {
-        limit(RLIMIT_MEMLOCK, 64u << 10);
-        if (geteuid() == 0 && setuid(65534) != 0) std::_Exit(4);
+        be_ordinary();
         Options options = small_options(16u << 20);
         options.pages = Pages::transparent;
         const Pool one(options);
@@ -139,6 +152,8 @@ TEST_F(LimitsDeathTest, NeighbouringPoolsThatCannotBeLockedAreGradedAlike) {
       },
       ExitedWithCode(0), "");
 }
+
+#endif
 
 }  // namespace
 }  // namespace weir
