@@ -45,7 +45,6 @@ TEST(Reserve, IsAlignedAndHoldsNothing) {
 TEST(Reserve, IsEmptyWhereThereIsNoSuchSpace) { EXPECT_EQ(reserve(std::size_t{1} << 62, 4096), nullptr); }
 
 #ifndef WEIR_SANITIZED  // sanitizers turn the signal into a report and an exit
-    !defined(__SANITIZE_THREAD__)  // they turn the signal into a report and an exit
 TEST(ReserveDeathTest, TouchingItFaults) {
   const Range range(kMiB, 4096);
   EXPECT_EXIT(*reinterpret_cast<volatile char*>(range.base()) = 1, testing::KilledBySignal(SIGSEGV), "");
