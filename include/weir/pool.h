@@ -42,19 +42,19 @@ struct Grade {
 
 /// A slab pool of I/O buffers. Construction maps, binds, populates and verifies all of its memory; no page fault, system
 /// call or allocation happens on the lend and drop path afterwards, but for a thread's first touch of a size class.
-/// Thread safe, but for construction and destruction.
+/// Thread safe, but for construction and destruction. A child of fork has none of the memory: there, lending aborts,
+/// dropping loans and destroying do nothing, and touching a buffer is SIGSEGV.
 class Pool {
  public:
   /// Throws Error (with the cause and the fix) when the options are wrong or the memory cannot be had.
   explicit Pool(Options options = {});
   /// REQUIRES: no loan is out and no other thread is inside a call; a loan still out is fatal, with its class named.
-  /// In a child of fork it does nothing.
   ~Pool();
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
 
   /// A buffer of the smallest class that holds `bytes`, on the calling thread's node where that has one. Empty when
-  /// the budget is spent or no class is as large. Aborts in a child of fork.
+  /// the budget is spent or no class is as large.
   Loan lend(std::size_t bytes) noexcept {
     if (bytes > kTableBytes) [[unlikely]] return lend_large(bytes).join();
     const std::uint32_t lane = lane_of_[(bytes + kGranule - 1) / kGranule];
@@ -68,7 +68,7 @@ class Pool {
   void flush() noexcept;
 
   const Options& options() const noexcept;
-  /// Where the buffers of the pool are now.
+  /// Where the buffers of the pool are now. REQUIRES: this is no child of fork.
   Counts counts() const;
   /// What each arena got, in the order of mapping.
   std::vector<Grade> grades() const;

@@ -58,7 +58,7 @@ class Receiver {
   Receiver& operator=(const Receiver&) = delete;
 
   /// Receives from `fd`, which stays yours: close it after stop() or the end of the inflow.
-  /// REQUIRES: the inflow is not started.
+  /// REQUIRES: the inflow is not started; what turn() prepared is submitted before a file is closed.
   void start(Inflow& inflow, int fd);
   /// Asks for no more data. What the kernel has received by then is still delivered, in order.
   void pause(Inflow& inflow) noexcept;

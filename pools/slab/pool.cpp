@@ -17,7 +17,7 @@ Pool::Pool(Options options) : state_(std::make_unique<detail::PoolState>(std::mo
   const detail::SizeClasses& classes = state_->classes();
   for (std::size_t i = 0; i < lane_of_.size(); ++i) {
     const std::size_t index = classes.index_for(i * kGranule);
-    const auto lane = static_cast<std::uint32_t>(state_->record().first_lane + index) * detail::kMagazineBytes;
+    const auto lane = static_cast<std::uint32_t>(state_->first_lane() + index) * detail::kMagazineBytes;
     lane_of_[i] = index < classes.count() ? lane : kNoLane;
   }
 }
@@ -32,7 +32,7 @@ Pool::~Pool() {
 
 detail::LoanParts Pool::lend_slowly(std::uint32_t lane) noexcept {
   if (lane == kNoLane) return {};
-  return state_->lend(lane / detail::kMagazineBytes - state_->record().first_lane);
+  return state_->lend(lane / detail::kMagazineBytes - state_->first_lane());
 }
 
 detail::LoanParts Pool::lend_large(std::size_t bytes) noexcept {

@@ -70,7 +70,8 @@ PoolState::PoolState(Options options)
       classes_(options_.classes, options_.slab_bytes),
       node_bytes_(bytes_of_node(options_)),
       reservation_(std::make_unique<Reservation>(node_bytes_ * nodes_in_use())),
-      record_(take_pool_record(options_)) {
+      record_(take_pool_record(options_)),
+      first_lane_(record_->first_lane) {
   map_nodes();
   make_depots();
 }
@@ -184,6 +185,10 @@ void PoolState::refuse_loans_out() const {
   for (const auto& depot : depots_) {
     const Counts counts = counts_of_lane(segment(), depot->lane_index());
     if (counts.user == 0 && counts.kernel_ring == 0 && counts.kernel_request == 0) continue;
+    if (counts.user > counts.capacity) {
+      base::fatal("pool '%s': buffers of %" PRIu32 " bytes were returned more often than lent: two parts of the program "
+                  "held one", options_.name.c_str(), depot->bytes());
+    }
     base::fatal("pool '%s' destroyed while buffers of %" PRIu32 " bytes are out: %" PRIu64 " with users, %" PRIu64
                 " with the kernel; drop all loans and rings before the pool",
                 options_.name.c_str(), depot->bytes(), counts.user, counts.kernel_ring + counts.kernel_request);

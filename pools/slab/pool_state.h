@@ -74,7 +74,8 @@ class PoolState {
 
   const Options& options() const { return options_; }
   const SizeClasses& classes() const { return classes_; }
-  const PoolRecord& record() const { return *record_; }
+  /// In each node's lanes, the lane of the first class.
+  std::uint32_t first_lane() const { return first_lane_; }
   std::span<const Arena> arenas() const { return arenas_; }
   std::uint32_t id() const;
   Counts counts() const;
@@ -96,6 +97,7 @@ class PoolState {
   const std::size_t node_bytes_;
   std::unique_ptr<Reservation> reservation_;
   RecordHold<PoolRecord> record_;
+  const std::uint32_t first_lane_;  ///< of the record, which a child of fork has not
   std::vector<RecordHold<ArenaRecord>> arena_records_;
   std::vector<Arena> arenas_;
   std::vector<std::unique_ptr<NodeStock>> stocks_;

@@ -63,7 +63,10 @@ bool set_classes(std::vector<std::uint32_t>& target, std::string_view text) {
 
 std::string classes_text(const std::vector<std::uint32_t>& classes) {
   std::string text;
-  for (const std::uint32_t bytes : classes) text += (text.empty() ? "" : ",") + size_text(bytes);
+  for (const std::uint32_t bytes : classes) {
+    if (!text.empty()) text += ',';
+    text += size_text(bytes);
+  }
   return text;
 }
 

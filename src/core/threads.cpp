@@ -101,7 +101,7 @@ Magazine* own_magazine(Depot& depot) noexcept {
 }
 
 void for_own_magazines(void (*visit)(Magazine&, Depot&)) noexcept {
-  if (!thread_ended) place.for_each(visit);
+  if (!thread_ended && !is_fork_child()) place.for_each(visit);
 }
 
 std::uint32_t rehome_thread() noexcept {

@@ -6,6 +6,7 @@
 #include <liburing.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <weir/error.h>
 #include <weir/pool.h>
@@ -146,15 +147,26 @@ class Traffic {
   std::vector<std::thread> threads_;
 };
 
-pid_t fork_child() {
-  const pid_t child = fork();
-  if (child != 0) return child;
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
-  char byte = 0;
-  while (read(STDIN_FILENO, &byte, 1) < 0) {
+/// A child of fork that lives as long as this, and no longer than its parent.
+class Child {
+ public:
+  Child() : id_(fork()) {
+    if (id_ != 0) return;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    pause();
+    _exit(0);
   }
-  _exit(0);
-}
+  ~Child() {
+    kill(id_, SIGKILL);
+    waitpid(id_, nullptr, 0);
+  }
+  Child(const Child&) = delete;
+  Child& operator=(const Child&) = delete;
+  pid_t id() const { return id_; }
+
+ private:
+  const pid_t id_;
+};
 
 }  // namespace
 
@@ -162,12 +174,12 @@ int main(int count, char** arguments) {
   weir::Options options = weir::Options::from_env();
   options.name = "held";
   weir::Pool pool(options);
-  const pid_t child = fork_child();
+  const Child child;
   Receiving receiving(pool);
   HeldLoans loans(pool);
   const bool busy = count > 1 && std::string_view(arguments[1]) == "busy";
   const Traffic traffic(pool, busy ? 2 : 0);
-  std::cout << "ready " << loans.count() << ' ' << receiving.works() << ' ' << child << std::endl;
+  std::cout << "ready " << loans.count() << ' ' << receiving.works() << ' ' << child.id() << std::endl;
   for (std::string line; std::getline(std::cin, line);) {
     loans.drop();
     receiving.drop();

@@ -52,8 +52,8 @@ void require_whole_segment(const File& file, const std::string& name) {
 
 /// Address space that takes memory only where it is written.
 Segment& make_copy_area() {
-  constexpr int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-  void* area = mmap(nullptr, sizeof(Segment), PROT_READ | PROT_WRITE, flags, -1, 0);
+  constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+  void* area = mmap(nullptr, sizeof(Segment), PROT_READ | PROT_WRITE, kFlags, -1, 0);
   if (area == MAP_FAILED) {
     throw Failure(
         fmt::format("no {} of address space for a copy of the segment: raise the limit with "
