@@ -38,8 +38,7 @@ inline std::vector<Loan> lend_all(Pool& pool, std::size_t bytes) {
 inline void expect_law(const Pool& pool, std::uint64_t user) {
   const Counts counts = pool.counts();
   EXPECT_TRUE(counts.law_holds()) << "capacity " << counts.capacity << " free " << counts.free << " cached "
-                                  << counts.cached << " user " << counts.user << " ring "
-                                  << counts.kernel_ring;
+                                  << counts.cached << " user " << counts.user << " ring " << counts.kernel_ring;
   EXPECT_EQ(counts.user, user);
   EXPECT_EQ(pool.check_all(), "");
 }
@@ -49,8 +48,7 @@ inline void mark(const Loan& loan, std::uint8_t seed) {
   std::fill(loan.bytes().begin(), loan.bytes().end(), std::byte{seed});
 }
 inline bool is_marked(const Loan& loan, std::uint8_t seed) {
-  return std::all_of(loan.bytes().begin(), loan.bytes().end(),
-                     [&](std::byte b) { return b == std::byte{seed}; });
+  return std::all_of(loan.bytes().begin(), loan.bytes().end(), [&](std::byte b) { return b == std::byte{seed}; });
 }
 
 }  // namespace weir::testing

@@ -44,9 +44,7 @@ class BufferRingTest : public ::testing::Test {
     sqe->buf_group = group;
     return ring_.complete();
   }
-  static std::string text_of(const Loan& loan) {
-    return {reinterpret_cast<const char*>(loan.data()), loan.size()};
-  }
+  static std::string text_of(const Loan& loan) { return {reinterpret_cast<const char*>(loan.data()), loan.size()}; }
   void expect_counts(std::uint64_t user, std::uint64_t kernel_ring) {
     expect_law(pool_, user);
     EXPECT_EQ(pool_.counts().kernel_ring, kernel_ring);
@@ -101,8 +99,7 @@ TEST_F(BufferRingTest, TheKernelSeesTheWholeBufferOfATruncatedLoan) {
 TEST_F(BufferRingTest, ReceivesAsMuchAsTheClassHolds) {
   BufferRing buffers(pool_, ring_.get(), kGroup, 4, 3000);
   buffers.replenish();
-  EXPECT_EQ(buffers.claim(receive(std::string(5000, 'x'))).size(), 4096U)
-      << "3000 bytes are of the class of 4096";
+  EXPECT_EQ(buffers.claim(receive(std::string(5000, 'x'))).size(), 4096U) << "3000 bytes are of the class of 4096";
   EXPECT_EQ(buffers.claim(receive_sent()).size(), 904U);
 }
 
@@ -271,16 +268,13 @@ TEST_F(BufferRingTest, TwoIoUringsShareAPool) {
 
 TEST_F(BufferRingTest, WrongArgumentsAreRefusedWithTheirCause) {
   for (const std::uint32_t entries : {0U, 3U, 100U, 65536U, UINT32_MAX}) {
-    EXPECT_NE(refusal(kGroup, entries, 512, EINVAL).find("a power of two from 1 to 32768"),
-              std::string::npos);
+    EXPECT_NE(refusal(kGroup, entries, 512, EINVAL).find("a power of two from 1 to 32768"), std::string::npos);
   }
   for (const std::uint16_t group : {std::uint16_t{0}, std::uint16_t{1}, std::uint16_t{63}}) {
     EXPECT_NE(refusal(group, 8, 512, EINVAL).find("take one from 64 up"), std::string::npos);
   }
-  EXPECT_NE(refusal(kGroup, 8, 65537, EINVAL).find("no size class of the pool holds 65537 bytes"),
-            std::string::npos);
-  EXPECT_NE(refusal(kGroup, 32768, 512, ENOMEM).find("WEIR_SLAB"), std::string::npos)
-      << "its entries are 512 KiB";
+  EXPECT_NE(refusal(kGroup, 8, 65537, EINVAL).find("no size class of the pool holds 65537 bytes"), std::string::npos);
+  EXPECT_NE(refusal(kGroup, 32768, 512, ENOMEM).find("WEIR_SLAB"), std::string::npos) << "its entries are 512 KiB";
   EXPECT_EQ(refusal(kGroup, 8, 512, 0), "made") << "nothing of the failures stays";
   expect_counts(0, 0);
 }
@@ -312,8 +306,7 @@ TEST_F(BufferRingDeathTest, ACompletionIsClaimedTwice) {
         const Loan loan = buffers.claim(cqe);
         (void)buffers.claim(cqe);
       },
-      ::testing::KilledBySignal(SIGABRT),
-      "weir: group 64: the kernel returned buffer id 0, which it does not hold");
+      ::testing::KilledBySignal(SIGABRT), "weir: group 64: the kernel returned buffer id 0, which it does not hold");
 }
 
 TEST_F(BufferRingDeathTest, ACompletionOfAnotherRingIsClaimed) {
@@ -324,8 +317,7 @@ TEST_F(BufferRingDeathTest, ACompletionOfAnotherRingIsClaimed) {
         cqe.flags = 8U << IORING_CQE_BUFFER_SHIFT | IORING_CQE_F_BUFFER;
         (void)buffers.claim(cqe);
       },
-      ::testing::KilledBySignal(SIGABRT),
-      "weir: group 64: the kernel returned buffer id 8, which it does not hold");
+      ::testing::KilledBySignal(SIGABRT), "weir: group 64: the kernel returned buffer id 8, which it does not hold");
 }
 
 TEST_F(BufferRingDeathTest, ThePoolGoesBeforeItsRing) {

@@ -95,8 +95,7 @@ TEST_P(ReceiverShortageTest, NobodyStarvesBehindThoseWhoSpeakAllTheTime) {
     chatter();
     world.step();
   }
-  for (std::size_t i = 20; i < 30; ++i)
-    EXPECT_TRUE(world.peers[i]->whole()) << "connection " << i << " starved";
+  for (std::size_t i = 20; i < 30; ++i) EXPECT_TRUE(world.peers[i]->whole()) << "connection " << i << " starved";
   world.run_until_whole();
   world.receiver->stop_all();
   world.run_until([&] { return world.receiver->quiet(); });
@@ -250,8 +249,7 @@ TEST_P(ReceiverShortageTest, ParkedOnesCanPauseResumeStopAndGo) {
   held.clear();
   const auto whole = [&](std::size_t from, std::size_t to) {
     return std::all_of(world.peers.begin() + static_cast<std::ptrdiff_t>(from),
-                       world.peers.begin() + static_cast<std::ptrdiff_t>(to),
-                       [](auto& p) { return p->whole(); });
+                       world.peers.begin() + static_cast<std::ptrdiff_t>(to), [](auto& p) { return p->whole(); });
   };
   world.run_until([&] { return whole(0, 5) && whole(20, 30); });
   for (std::size_t i = 5; i < 10; ++i) world.receiver->resume(*world.peers[i]);

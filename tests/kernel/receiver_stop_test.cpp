@@ -89,9 +89,7 @@ TEST_P(ReceiverStopTest, AnInflowIsDestroyedInItsHandlerAndInAnothers) {
 TEST_P(ReceiverStopTest, AnInflowIsDestroyedAtItsEnd) {
   MAKE_WORLD(world, receive_options(512, 64));
   for (int i = 0; i < 60; ++i) world.finish(world.add());
-  world.after_end = [&](Peer& peer) {
-    std::erase_if(world.peers, [&](auto& each) { return each.get() == &peer; });
-  };
+  world.after_end = [&](Peer& peer) { std::erase_if(world.peers, [&](auto& each) { return each.get() == &peer; }); };
   world.run_until([&] { return world.peers.empty(); });
   world.end();
 }

@@ -91,8 +91,7 @@ TEST_P(ReceiverTeardownTest, TooEarlyIsSaidAndHarmless) {
     ::testing::internal::CaptureStderr();
     receiver.reset();
     const std::string said = ::testing::internal::GetCapturedStderr();
-    EXPECT_NE(said.find("weir: a receiver was destroyed with 1 requests in flight"), std::string::npos)
-        << said;
+    EXPECT_NE(said.find("weir: a receiver was destroyed with 1 requests in flight"), std::string::npos) << said;
     EXPECT_NE(said.find("until quiet()"), std::string::npos) << said;
     pool.reset();
     const std::string text(3000, 'w');

@@ -84,8 +84,7 @@ TEST_F(RegisteredTest, AllBuffersOfThePoolHaveAnIndexThatHoldsThem) {
     EXPECT_EQ(write(loan, registered->index(loan), 0), 65536);
   }
   EXPECT_EQ(indexes.size(), pool.grades().size()) << "one range for each node's memory";
-  EXPECT_EQ(write(loans.front(), static_cast<unsigned>(indexes.size()), 0), -EFAULT)
-      << "there is no such index";
+  EXPECT_EQ(write(loans.front(), static_cast<unsigned>(indexes.size()), 0), -EFAULT) << "there is no such index";
 }
 
 TEST_F(RegisteredTest, ALoanOfAnotherRangeIsRefusedByTheKernel) {
@@ -100,8 +99,7 @@ TEST_F(RegisteredTest, ALoanOfAnotherRangeIsRefusedByTheKernel) {
 TEST_F(RegisteredTest, MemoryOverAGibibyteIsSeveralRanges) {
   struct sysinfo memory {};
   sysinfo(&memory);
-  if (memory.freeram * memory.mem_unit < std::size_t{3} << 30)
-    GTEST_SKIP() << "less than 3 GiB of memory are free";
+  if (memory.freeram * memory.mem_unit < std::size_t{3} << 30) GTEST_SKIP() << "less than 3 GiB of memory are free";
   Options options = testing::one_class((std::size_t{1} << 30) + (4u << 20), 2u << 20);
   options.slab_bytes = 2u << 20;
   options.pages = Pages::transparent;
@@ -126,8 +124,7 @@ TEST_F(RegisteredTest, TwiceIsRefusedAndOnceMoreAfterTheEndIsNot) {
     FAIL() << "registered twice";
   } catch (const Error& error) {
     EXPECT_EQ(error.code().value(), EBUSY);
-    EXPECT_NE(std::string(error.what()).find("registered buffers already"), std::string::npos)
-        << error.what();
+    EXPECT_NE(std::string(error.what()).find("registered buffers already"), std::string::npos) << error.what();
   }
   registered.reset();
   EXPECT_NE(try_register(pool, ring_), nullptr);

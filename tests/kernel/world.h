@@ -73,8 +73,7 @@ class World {
     unsigned completions = 512;
   };
 
-  World(Options options, Shape shape)
-      : pool(std::move(options)), ring(shape.entries, shape.flags, shape.completions) {
+  World(Options options, Shape shape) : pool(std::move(options)), ring(shape.entries, shape.flags, shape.completions) {
     missing = ring.missing_multishot();
     if (missing.empty()) receiver = std::make_unique<Receiver>(pool, ring.get());
   }
@@ -106,12 +105,11 @@ class World {
   }
 
   void dispatch() {
-    for (io_uring_cqe* cqe = nullptr; io_uring_peek_cqe(&ring.get(), &cqe) == 0;
-         io_uring_cqe_seen(&ring.get(), cqe)) {
+    for (io_uring_cqe* cqe = nullptr; io_uring_peek_cqe(&ring.get(), &cqe) == 0; io_uring_cqe_seen(&ring.get(), cqe)) {
       ASSERT_TRUE(receiver->owns(*cqe));
       enobufs += cqe->res == -ENOBUFS ? 1 : 0;
-      receiver->complete(
-          *cqe, [&](Inflow& inflow, Received what) { take(static_cast<Peer&>(inflow), std::move(what)); });
+      receiver->complete(*cqe,
+                         [&](Inflow& inflow, Received what) { take(static_cast<Peer&>(inflow), std::move(what)); });
     }
   }
 
@@ -125,9 +123,7 @@ class World {
     }
   }
   void run_until_whole() {
-    run_until([&] {
-      return std::all_of(peers.begin(), peers.end(), [](const auto& peer) { return peer->whole(); });
-    });
+    run_until([&] { return std::all_of(peers.begin(), peers.end(), [](const auto& peer) { return peer->whole(); }); });
   }
 
   /// The end of a server: stop, drain, and every buffer is home.
@@ -171,8 +167,7 @@ class World {
 };
 
 /// Options whose receiver has a ring of `entries` buffers of `bytes`.
-inline Options receive_options(std::uint32_t bytes, std::uint32_t entries,
-                               std::size_t pool_bytes = 8u << 20) {
+inline Options receive_options(std::uint32_t bytes, std::uint32_t entries, std::size_t pool_bytes = 8u << 20) {
   Options options = small_options(pool_bytes);
   options.receive_bytes = bytes;
   options.ring_entries = entries;
@@ -183,9 +178,8 @@ inline Options receive_options(std::uint32_t bytes, std::uint32_t entries,
 class OnBothRings : public ::testing::TestWithParam<unsigned> {
  protected:
   std::unique_ptr<World> make(Options options, unsigned entries = 64, unsigned completions = 512) {
-    return std::make_unique<World>(
-        std::move(options),
-        World::Shape{.flags = GetParam(), .entries = entries, .completions = completions});
+    return std::make_unique<World>(std::move(options),
+                                   World::Shape{.flags = GetParam(), .entries = entries, .completions = completions});
   }
 };
 
@@ -201,6 +195,5 @@ inline std::string name_of_ring(const ::testing::TestParamInfo<unsigned>& info) 
   if (!world##_owner->missing.empty()) GTEST_SKIP() << world##_owner->missing; \
   weir::testing::World& world = *world##_owner
 
-#define ON_BOTH_RINGS(suite)                                                              \
-  INSTANTIATE_TEST_SUITE_P(Rings, suite, ::testing::Values(0U, weir::testing::kDeferred), \
-                           weir::testing::name_of_ring)
+#define ON_BOTH_RINGS(suite) \
+  INSTANTIATE_TEST_SUITE_P(Rings, suite, ::testing::Values(0U, weir::testing::kDeferred), weir::testing::name_of_ring)

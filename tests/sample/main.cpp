@@ -28,9 +28,9 @@ int main() {
   shutdown(ends[1], SHUT_WR);
   serve(ring, pool, ends[0]);
   std::string back(text.size() + 1, '\0');
-  const bool same = recv(ends[1], back.data(), back.size(), MSG_WAITALL | MSG_DONTWAIT) ==
-                        static_cast<ssize_t>(text.size()) &&
-                    back.compare(0, text.size(), text) == 0;
+  const bool same =
+      recv(ends[1], back.data(), back.size(), MSG_WAITALL | MSG_DONTWAIT) == static_cast<ssize_t>(text.size()) &&
+      back.compare(0, text.size(), text) == 0;
   close(ends[0]);
   close(ends[1]);
   io_uring_queue_exit(&ring);

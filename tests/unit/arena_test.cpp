@@ -80,9 +80,9 @@ TEST_F(ArenaTest, TooFewHugePagesIsAStepDownAndNoSignal) {
     EXPECT_EQ(arena.grade.page_bytes, 2 * kMiB);
     EXPECT_TRUE(arena.grade.locked);
   } else {
-    EXPECT_NE(arena.grade.reason.find("no 2 MiB hugetlb: node " + std::to_string(node_) +
-                                      " has not 32 free huge pages"),
-              std::string::npos)
+    EXPECT_NE(
+        arena.grade.reason.find("no 2 MiB hugetlb: node " + std::to_string(node_) + " has not 32 free huge pages"),
+        std::string::npos)
         << arena.grade.reason;
     EXPECT_NE(arena.grade.reason.find("/proc/sys/vm/nr_hugepages"), std::string::npos) << arena.grade.reason;
   }

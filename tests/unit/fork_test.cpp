@@ -47,14 +47,12 @@ Ending in_child(const std::function<int()>& work) {
 }
 
 void expect_clean(const Ending& ending) {
-  EXPECT_TRUE(WIFEXITED(ending.status))
-      << "killed by signal " << WTERMSIG(ending.status) << ": " << ending.said;
+  EXPECT_TRUE(WIFEXITED(ending.status)) << "killed by signal " << WTERMSIG(ending.status) << ": " << ending.said;
   EXPECT_EQ(WEXITSTATUS(ending.status), 0) << ending.said;
 }
 
 void expect_abort(const Ending& ending, const std::string& line) {
-  EXPECT_TRUE(WIFSIGNALED(ending.status) && WTERMSIG(ending.status) == SIGABRT)
-      << ending.status << ": " << ending.said;
+  EXPECT_TRUE(WIFSIGNALED(ending.status) && WTERMSIG(ending.status) == SIGABRT) << ending.status << ": " << ending.said;
   EXPECT_NE(ending.said.find(line), std::string::npos) << ending.said;
 }
 

@@ -119,8 +119,7 @@ TEST_F(LimitsDeathTest, LittleLockedMemoryIsADegradationThatIsSaid) {
         be_ordinary();
         try_pool(small_options(4u << 20));
       },
-      ExitedWithCode(0),
-      "grade: not locked, so it may be swapped: the memlock limit is 64 KiB.*ulimit -l unlimited");
+      ExitedWithCode(0), "grade: not locked, so it may be swapped: the memlock limit is 64 KiB.*ulimit -l unlimited");
 }
 
 TEST_F(LimitsDeathTest, LittleLockedMemoryIsRefusedByStrict) {

@@ -50,8 +50,7 @@ TEST_F(NodeStockTest, PagesAreAlignedAndDoNotOverlap) {
   for (const std::size_t bytes : {std::size_t{16}, kPage, kPage + 1, 3 * kPage, std::size_t{1}}) {
     std::byte* got = stock_.take_pages(bytes);
     ASSERT_NE(got, nullptr);
-    for (std::size_t at = 0; at < bytes; at += kPage)
-      EXPECT_TRUE(pages.insert(got + at).second) << "taken twice";
+    for (std::size_t at = 0; at < bytes; at += kPage) EXPECT_TRUE(pages.insert(got + at).second) << "taken twice";
   }
   for (std::byte* page : pages) {
     EXPECT_TRUE(inside(page, kPage));

@@ -75,8 +75,8 @@ TEST_F(OptionsTest, BytesAreTakenFromTheLeastToTheMost) {
 TEST_F(OptionsTest, ClassesAscendInStepsOf64) {
   EXPECT_EQ(with("WEIR_CLASSES", "64,192,16k").classes, (std::vector<std::uint32_t>{64, 192, 16384}));
   EXPECT_EQ(with("WEIR_CLASSES", "16k,256k").classes, (std::vector<std::uint32_t>{16384, 262144}));
-  for (const char* bad : {"", ",", "16k,", ",16k", "16k,,32k", "16k 32k", "0,16k", "63,16k", "65,16k",
-                          "32k,16k", "16k,16k", "16k,257k", "16k,512k", "16k,8g", "4294967296", "16k,-64"}) {
+  for (const char* bad : {"", ",", "16k,", ",16k", "16k,,32k", "16k 32k", "0,16k", "63,16k", "65,16k", "32k,16k",
+                          "16k,16k", "16k,257k", "16k,512k", "16k,8g", "4294967296", "16k,-64"}) {
     expect_refused("WEIR_CLASSES", bad);
   }
 }
@@ -128,8 +128,7 @@ TEST_F(OptionsTest, RingEntriesAreAPowerOfTwo) {
   EXPECT_EQ(with("WEIR_RING_ENTRIES", "1").ring_entries, 1U);
   EXPECT_EQ(with("WEIR_RING_ENTRIES", "32768").ring_entries, 32768U);
   EXPECT_EQ(with("WEIR_RING_ENTRIES", "1k").ring_entries, 1024U);
-  for (const char* bad : {"", "0", "3", "65536", "-4", "16g", "some"})
-    expect_refused("WEIR_RING_ENTRIES", bad);
+  for (const char* bad : {"", "0", "3", "65536", "-4", "16g", "some"}) expect_refused("WEIR_RING_ENTRIES", bad);
 }
 
 TEST_F(OptionsTest, EveryExampleGivenIsAccepted) {
@@ -174,8 +173,7 @@ TEST_F(OptionsTest, DescribeTellsValueAndSourceOfEach) {
     EXPECT_FALSE(lines[i].meaning.empty());
     const bool here = lines[i].name == "WEIR_BYTES" || lines[i].name == "WEIR_STRICT";
     EXPECT_EQ(lines[i].source, here ? "environment" : "default");
-    EXPECT_EQ(refusal(lines[i].name.c_str(), lines[i].value), "accepted")
-        << lines[i].name << " " << lines[i].value;
+    EXPECT_EQ(refusal(lines[i].name.c_str(), lines[i].value), "accepted") << lines[i].name << " " << lines[i].value;
   }
   EXPECT_EQ(lines[0].value, "128m");
   EXPECT_EQ(lines[1].value, "512,1k,2k,4k,8k,16k,32k,64k");

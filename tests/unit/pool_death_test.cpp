@@ -31,8 +31,7 @@ TEST_F(PoolDeathTest, APoolGoesBeforeItsLoans) {
         const Loan loan = pool->lend(3000);
         pool.reset();
       },
-      KilledBySignal(SIGABRT),
-      "weir: pool 'front' destroyed while buffers of 4096 bytes are out: 1 with users");
+      KilledBySignal(SIGABRT), "weir: pool 'front' destroyed while buffers of 4096 bytes are out: 1 with users");
 }
 
 TEST_F(PoolDeathTest, TheClassThatIsOutIsTheOneNamed) {

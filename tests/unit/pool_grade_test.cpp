@@ -44,8 +44,7 @@ TEST_P(PoolGrade, EveryRungGivesAWorkingPoolAndSaysWhatItGot) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Ladder, PoolGrade,
-                         ::testing::Values(Pages::automatic, Pages::huge_2m, Pages::transparent,
-                                           Pages::small));
+                         ::testing::Values(Pages::automatic, Pages::huge_2m, Pages::transparent, Pages::small));
 
 TEST(PoolGrade, MoreThanAllHugePagesStepsDownWithoutASignal) {
   Options options = small_options(256u << 20);

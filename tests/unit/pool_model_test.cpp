@@ -79,9 +79,8 @@ class Model {
   }
 
   void drop() {
-    auto victim =
-        lent_.lower_bound(lent_.begin()->first +
-                          pick(static_cast<std::uint64_t>(lent_.rbegin()->first - lent_.begin()->first + 1)));
+    auto victim = lent_.lower_bound(lent_.begin()->first +
+                                    pick(static_cast<std::uint64_t>(lent_.rbegin()->first - lent_.begin()->first + 1)));
     ASSERT_EQ(victim->second.loan.bytes().front(), std::byte{victim->second.mark});
     ASSERT_EQ(victim->second.loan.bytes().back(), std::byte{victim->second.mark});
     lent_.erase(victim);

@@ -27,8 +27,7 @@ TEST(Pool, LendsTheSmallestClassThatHolds) {
   const std::vector<std::uint32_t> classes = pool.options().classes;
   std::uint32_t below = 0;
   for (const std::uint32_t bytes : classes) {
-    for (const std::uint32_t want : {below + 1, bytes - 1, bytes})
-      EXPECT_EQ(pool.lend(want).size(), bytes) << want;
+    for (const std::uint32_t want : {below + 1, bytes - 1, bytes}) EXPECT_EQ(pool.lend(want).size(), bytes) << want;
     below = bytes;
   }
   EXPECT_EQ(pool.lend(0).size(), classes.front());
@@ -272,8 +271,7 @@ TEST(Pool, TooManyClassesTogetherAreRefusedAndGivenBack) {
       Pool three(options);
       FAIL() << "360 classes fit";
     } catch (const Error& error) {
-      EXPECT_NE(std::string(error.what()).find("255 size classes together"), std::string::npos)
-          << error.what();
+      EXPECT_NE(std::string(error.what()).find("255 size classes together"), std::string::npos) << error.what();
     }
     Pool small(one_class(256 * 1024, 4096));
     EXPECT_EQ(small.lend(1).size(), 4096U);

@@ -117,8 +117,7 @@ TEST(PoolThreads, NoBufferHidesFromASmallPool) {
       for (int round = 0; round < 2 * kThreads; ++round) {
         turn.arrive_and_wait();
         if (round % kThreads != i) continue;
-        held = static_cast<int>(
-            lend_all(pool, 4096).size());  // dropped at once, on this thread, which then idles
+        held = static_cast<int>(lend_all(pool, 4096).size());  // dropped at once, on this thread, which then idles
         EXPECT_GE(held, kBuffers);
       }
     });
