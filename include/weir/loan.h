@@ -48,7 +48,8 @@ class [[nodiscard]] Loan {
   Loan(std::byte* data, std::uint32_t lane, std::uint32_t size) noexcept : data_(data), lane_(lane), size_(size) {}
 
   void drop() noexcept {
-    if (!detail::magazine_at(detail::thread_lanes, lane_).push(data_)) [[unlikely]] detail::drop_slowly(data_, lane_);
+    if (!detail::magazine_at(detail::thread_lanes, lane_).push(data_)) [[unlikely]]
+      detail::drop_slowly(data_, lane_);
   }
 
   std::byte* data_ = nullptr;

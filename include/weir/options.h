@@ -12,8 +12,8 @@ enum class Pages : std::uint8_t { automatic, huge_2m, transparent, small };
 
 /// What a pool and its receivers are made with. `weir env` prints the WEIR_* variable, range and meaning of each.
 struct Options {
-  std::string name = "pool";         ///< shown by `weir stat`; at most 31 bytes are kept
-  std::size_t bytes = 64u << 20;     ///< memory of the pool over all its nodes, mapped and populated at construction
+  std::string name = "pool";      ///< shown by `weir stat`; at most 31 bytes are kept
+  std::size_t bytes = 64u << 20;  ///< memory of the pool over all its nodes, mapped and populated at construction
   std::vector<std::uint32_t> classes{512, 1024, 2048, 4096, 8192, 16384, 32768, 65536};  ///< buffer sizes, ascending
   std::size_t slab_bytes = 256u << 10;  ///< a power of two from 64 KiB to 2 MiB, at least the largest class
   Pages pages = Pages::automatic;       ///< automatic and huge_2m start at 2 MiB hugetlb; the others lower

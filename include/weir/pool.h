@@ -36,18 +36,18 @@ struct Grade {
   bool huge_tlb = false;       ///< explicit huge pages, which are never swapped or split
   bool populated = false;
   bool locked = false;
-  bool bound = false;   ///< every page was found on `node`
-  std::string reason;   ///< why it is not more than it is; empty when nothing was asked and not got
+  bool bound = false;  ///< every page was found on `node`
+  std::string reason;  ///< why it is not more than it is; empty when nothing was asked and not got
 };
 
-/// A slab pool of I/O buffers. Construction maps, binds, populates and verifies all of its memory; no page fault, system
-/// call or allocation happens on the lend and drop path afterwards, but for a thread's first touch of a size class.
-/// Thread safe, but for construction and destruction. A child of fork has none of the memory: there, lending aborts,
-/// dropping loans and destroying do nothing, and touching a buffer is SIGSEGV.
+/// A slab pool of I/O buffers. Construction maps, binds, populates and verifies all of its memory; no page fault,
+/// system call or allocation happens on the lend and drop path afterwards, but for a thread's first touch of a size
+/// class. Thread safe, but for construction and destruction. A child of fork has none of the memory: there, lending
+/// aborts, dropping loans and destroying do nothing, and touching a buffer is SIGSEGV.
 class Pool {
  public:
   /// Throws Error (with the cause and the fix) when the options are wrong or the memory cannot be had.
-  explicit Pool(Options options = {});
+  explicit Pool(const Options& options = {});
   /// REQUIRES: no loan is out and no other thread is inside a call; a loan still out is fatal, with its class named.
   ~Pool();
   Pool(const Pool&) = delete;
@@ -56,11 +56,13 @@ class Pool {
   /// A buffer of the smallest class that holds `bytes`, on the calling thread's node where that has one. Empty when
   /// the budget is spent or no class is as large.
   Loan lend(std::size_t bytes) noexcept {
-    if (bytes > kTableBytes) [[unlikely]] return lend_large(bytes).join();
+    if (bytes > kTableBytes) [[unlikely]]
+      return lend_large(bytes).join();
     const std::uint32_t lane = lane_of_[(bytes + kGranule - 1) / kGranule];
     detail::Magazine& magazine = detail::magazine_at(detail::thread_home_lanes, lane);
     std::byte* const buffer = magazine.pop();
-    if (buffer == nullptr) [[unlikely]] return lend_slowly(lane).join();
+    if (buffer == nullptr) [[unlikely]]
+      return lend_slowly(lane).join();
     return detail::LoanParts{buffer, magazine.lane, magazine.bytes}.join();
   }
 
@@ -80,7 +82,7 @@ class Pool {
 
  private:
   static constexpr std::size_t kGranule = 64;
-  static constexpr std::size_t kTableBytes = 64 * 1024;
+  static constexpr std::size_t kTableBytes = std::size_t{64} * 1024;
 
   detail::LoanParts lend_slowly(std::uint32_t lane) noexcept;
   detail::LoanParts lend_large(std::size_t bytes) noexcept;

@@ -12,7 +12,8 @@ Receiver::Receiver(Pool& pool, io_uring& ring, std::uint16_t group)
     : state_(std::make_unique<detail::ReceiverState>(pool.state(), ring, group)) {}
 
 Receiver::~Receiver() {
-  if (detail::is_fork_child()) (void)state_.release();  // NOLINT(bugprone-unused-return-value): all of it is the parent's
+  if (detail::is_fork_child())
+    (void)state_.release();  // NOLINT(bugprone-unused-return-value): all of it is the parent's
 }
 
 void Receiver::start(Inflow& inflow, int fd) { state_->start(inflow, fd); }

@@ -53,8 +53,10 @@ ReceiverState::~ReceiverState() {
     return;
   }
   pool_.quarantine();
-  base::warn("a receiver was destroyed with %zu requests in flight: %u buffers are lost to the pool; call stop_all() and "
-             "run the loop until quiet()", requests_, slots_->stock());
+  base::warn(
+      "a receiver was destroyed with %zu requests in flight: %u buffers are lost to the pool; call stop_all() and "
+      "run the loop until quiet()",
+      requests_, slots_->stock());
   (void)slots_.release();  // the kernel may still write there
 }
 

@@ -43,11 +43,11 @@ class ReceiverState {
   struct Connection {
     Inflow* inflow = nullptr;  ///< nullptr: stopped, nothing is delivered any more
     int fd = -1;
-    bool used = false;         ///< false: the slot is in the free list
-    bool wanted = false;       ///< the user wants data
-    bool armed = false;        ///< a multishot receive is with the kernel
-    bool cancelling = false;   ///< and its cancel is queued or with the kernel
-    std::uint64_t woken = 0;   ///< the round in which it was armed for data that is known to be there
+    bool used = false;        ///< false: the slot is in the free list
+    bool wanted = false;      ///< the user wants data
+    bool armed = false;       ///< a multishot receive is with the kernel
+    bool cancelling = false;  ///< and its cancel is queued or with the kernel
+    std::uint64_t woken = 0;  ///< the round in which it was armed for data that is known to be there
     Queue queue = Queue::none;
   };
 
@@ -79,9 +79,9 @@ class ReceiverState {
   std::vector<std::uint32_t> free_;
   std::deque<std::uint32_t> to_arm_;
   std::deque<std::uint32_t> parked_;
-  std::deque<std::uint32_t> losers_;  ///< woken, but others took their buffers: they keep their place
-  std::uint64_t round_ = 1;           ///< of waking
-  std::uint32_t woken_ = 0;           ///< in this round, and not answered yet
+  std::deque<std::uint32_t> losers_;     ///< woken, but others took their buffers: they keep their place
+  std::uint64_t round_ = 1;              ///< of waking
+  std::uint32_t woken_ = 0;              ///< in this round, and not answered yet
   std::deque<std::uint64_t> to_cancel_;  ///< user_data of the requests
 };
 

@@ -9,7 +9,8 @@ BufferRing::BufferRing(Pool& pool, io_uring& ring, std::uint16_t group, std::uin
     : slots_(std::make_unique<detail::RingSlots>(pool.state(), ring, group, entries, buffer_bytes)) {}
 
 BufferRing::~BufferRing() {
-  if (detail::is_fork_child()) (void)slots_.release();  // NOLINT(bugprone-unused-return-value): the ring is the parent's
+  if (detail::is_fork_child())
+    (void)slots_.release();  // NOLINT(bugprone-unused-return-value): the ring is the parent's
 }
 
 bool BufferRing::provide(Loan& loan) noexcept { return slots_->provide(loan); }

@@ -34,7 +34,8 @@ std::uint32_t checked_entries(std::uint32_t entries) {
 
 std::uint16_t checked_group(std::uint16_t group) {
   if (group >= BufferRing::kLeastGroup) return group;
-  throw Error(EINVAL, "buffer group " + std::to_string(group) + ": take one from 64 up (Linux 6.1 corrupts lower ones)");
+  throw Error(EINVAL,
+              "buffer group " + std::to_string(group) + ": take one from 64 up (Linux 6.1 corrupts lower ones)");
 }
 
 RingRecord* take_ring_record() {
@@ -52,7 +53,8 @@ RingRecord* take_ring_record() {
 
 }  // namespace
 
-RingMemory::RingMemory(PoolState& pool, std::size_t bytes) : pool_(pool), bytes_(bytes), memory_(pool.take_pages(bytes)) {
+RingMemory::RingMemory(PoolState& pool, std::size_t bytes)
+    : pool_(pool), bytes_(bytes), memory_(pool.take_pages(bytes)) {
   if (memory_ == nullptr) {
     throw Error(ENOMEM, "the pool has no slab left for a buffer ring of " + base::format_size(bytes) +
                             ": raise WEIR_BYTES (or WEIR_SLAB, when the ring is larger than a slab)");

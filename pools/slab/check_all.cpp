@@ -22,7 +22,8 @@ class Holders {
   std::uint64_t held_of(const Depot& depot) const {
     std::uint64_t held = 0;
     for (std::byte* slab : depot.slabs()) {
-      for (std::uint32_t i = 0; i < depot.per_slab(); ++i) held += holders_.count(slab + i * depot.bytes());
+      for (std::uint32_t i = 0; i < depot.per_slab(); ++i)
+        held += holders_.count(slab + std::size_t{i} * depot.bytes());
     }
     return held;
   }

@@ -1,8 +1,8 @@
 #include <weir/pool.h>
 
 #include "base/fatal.h"
-#include "core/threads.h"
 #include "core/magazines.h"
+#include "core/threads.h"
 #include "slab/pool_state.h"
 
 namespace weir {
@@ -13,7 +13,7 @@ constexpr std::uint32_t kNoLane = (detail::kLanesPerNode - 1) * detail::kMagazin
 
 }  // namespace
 
-Pool::Pool(Options options) : state_(std::make_unique<detail::PoolState>(std::move(options))) {
+Pool::Pool(const Options& options) : state_(std::make_unique<detail::PoolState>(options)) {
   const detail::SizeClasses& classes = state_->classes();
   for (std::size_t i = 0; i < lane_of_.size(); ++i) {
     const std::size_t index = classes.index_for(i * kGranule);
@@ -41,7 +41,8 @@ detail::LoanParts Pool::lend_large(std::size_t bytes) noexcept {
 }
 
 void Pool::flush() noexcept {
-  detail::for_own_magazines([](detail::Magazine& magazine, detail::Depot& depot) { detail::flush(magazine, depot, 0); });
+  detail::for_own_magazines(
+      [](detail::Magazine& magazine, detail::Depot& depot) { detail::flush(magazine, depot, 0); });
 }
 
 const Options& Pool::options() const noexcept { return state_->options(); }

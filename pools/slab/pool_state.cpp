@@ -9,8 +9,8 @@
 #include "base/fatal.h"
 #include "base/units.h"
 #include "core/counts.h"
-#include "core/options.h"
 #include "core/magazines.h"
+#include "core/options.h"
 #include "core/threads.h"
 #include "os/numa.h"
 
@@ -36,7 +36,8 @@ std::size_t bytes_of_node(const Options& options) {
 }
 
 const Options& validated(const Options& options) {
-  if (is_fork_child()) throw Error(ENOTSUP, "a child of fork cannot make a pool when its parent had one: exec there first");
+  if (is_fork_child())
+    throw Error(ENOTSUP, "a child of fork cannot make a pool when its parent had one: exec there first");
   validate(options);
   return options;
 }
@@ -53,7 +54,8 @@ PoolRecord* take_pool_record(const Options& options) {
   const std::size_t count = options.classes.size();
   for (std::uint32_t first = 0; first + count < kLanesPerNode; ++first) {
     const auto& pools = segment().pools;
-    if (std::any_of(pools.begin(), pools.end(), [&](auto& pool) { return lanes_overlap(pool, first, count); })) continue;
+    if (std::any_of(pools.begin(), pools.end(), [&](auto& pool) { return lanes_overlap(pool, first, count); }))
+      continue;
     record->first_lane = first;
     record->class_count = static_cast<std::uint32_t>(count);
     options.name.copy(record->name.data(), record->name.size() - 1);
@@ -65,7 +67,7 @@ PoolRecord* take_pool_record(const Options& options) {
 
 }  // namespace
 
-PoolState::PoolState(Options options)
+PoolState::PoolState(const Options& options)
     : options_(validated(options)),
       classes_(options_.classes, options_.slab_bytes),
       node_bytes_(bytes_of_node(options_)),
@@ -186,8 +188,10 @@ void PoolState::refuse_loans_out() const {
     const Counts counts = counts_of_lane(segment(), depot->lane_index());
     if (counts.user == 0 && counts.kernel_ring == 0 && counts.kernel_request == 0) continue;
     if (counts.user > counts.capacity) {
-      base::fatal("pool '%s': buffers of %" PRIu32 " bytes were returned more often than lent: two parts of the program "
-                  "held one", options_.name.c_str(), depot->bytes());
+      base::fatal("pool '%s': buffers of %" PRIu32
+                  " bytes were returned more often than lent: two parts of the program "
+                  "held one",
+                  options_.name.c_str(), depot->bytes());
     }
     base::fatal("pool '%s' destroyed while buffers of %" PRIu32 " bytes are out: %" PRIu64 " with users, %" PRIu64
                 " with the kernel; drop all loans and rings before the pool",

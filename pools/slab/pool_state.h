@@ -46,7 +46,7 @@ class RecordHold {
 class PoolState {
  public:
   /// Throws Error with everything given back.
-  explicit PoolState(Options options);
+  explicit PoolState(const Options& options);
   /// REQUIRES: as ~Pool().
   ~PoolState();
   PoolState(const PoolState&) = delete;
@@ -83,9 +83,7 @@ class PoolState {
 
  private:
   std::size_t node_count() const { return stocks_.size(); }
-  Depot& depot(std::size_t node, std::size_t class_index) {
-    return *depots_[node * classes_.count() + class_index];
-  }
+  Depot& depot(std::size_t node, std::size_t class_index) { return *depots_[node * classes_.count() + class_index]; }
   void map_nodes();
   void make_depots();
   void publish(const Arena& arena);

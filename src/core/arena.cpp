@@ -136,8 +136,8 @@ int try_rung(const Rung& rung, Arena& arena) {
 
 }  // namespace
 
-// The page at the end keeps the kernel from joining the arenas with a neighbour's mapping, whose huge pages would then be
-// counted as theirs.
+// The page at the end keeps the kernel from joining the arenas with a neighbour's mapping, whose huge pages would then
+// be counted as theirs.
 Reservation::Reservation(std::size_t bytes)
     : bytes_(bytes + base::kSmallPage), base_(os::reserve(bytes_, base::kHugePage)) {
   if (base_ == nullptr) {

@@ -76,7 +76,8 @@ void Depot::push(std::span<std::byte* const> buffers) {
 void Depot::note_out() {
   record_.free.store(free_, std::memory_order_relaxed);
   const std::uint64_t out = capacity_ - free_;
-  if (out > record_.high_water.load(std::memory_order_relaxed)) record_.high_water.store(out, std::memory_order_relaxed);
+  if (out > record_.high_water.load(std::memory_order_relaxed))
+    record_.high_water.store(out, std::memory_order_relaxed);
 }
 
 /// Cuts a slab into buffers; its part of the list gets memory first, so that nothing can fail later.

@@ -69,7 +69,8 @@ std::size_t take_batch(Depot& depot, std::span<std::byte*> out) noexcept {
 void drop_slowly(std::byte* data, std::uint32_t lane) noexcept {
   if (is_fork_child()) return;
   Depot* depot = depot_of(lane);
-  if (depot == nullptr) base::fatal("a loan was dropped after its pool was destroyed: keep the pool until all loans are gone");
+  if (depot == nullptr)
+    base::fatal("a loan was dropped after its pool was destroyed: keep the pool until all loans are gone");
   Magazine* magazine = own_magazine(*depot);
   if (magazine != nullptr) make_room(*magazine, *depot);
   if (magazine == nullptr || !magazine->push(data)) drop_to_depot(data, *depot);

@@ -33,10 +33,10 @@ constexpr std::uint32_t kMostRingEntries = 32768;
 
 /// "64k" where that says it all, so that a value can be given back to the variable that it came from.
 std::string size_text(std::uint64_t bytes) {
-  static constexpr std::array suffixes{'g', 'm', 'k'};
-  for (unsigned i = 0; i < suffixes.size(); ++i) {
+  static constexpr std::array kSuffixes{'g', 'm', 'k'};
+  for (unsigned i = 0; i < kSuffixes.size(); ++i) {
     const unsigned shift = 30 - 10 * i;
-    if (bytes != 0 && bytes % (1ULL << shift) == 0) return std::to_string(bytes >> shift) + suffixes.at(i);
+    if (bytes != 0 && bytes % (1ULL << shift) == 0) return std::to_string(bytes >> shift) + kSuffixes.at(i);
   }
   return std::to_string(bytes);
 }
@@ -70,8 +70,8 @@ std::string classes_text(const std::vector<std::uint32_t>& classes) {
   return text;
 }
 
-constexpr std::array<std::pair<const char*, Pages>, 4> kPagesNames{{
-    {"auto", Pages::automatic}, {"2m", Pages::huge_2m}, {"thp", Pages::transparent}, {"4k", Pages::small}}};
+constexpr std::array<std::pair<const char*, Pages>, 4> kPagesNames{
+    {{"auto", Pages::automatic}, {"2m", Pages::huge_2m}, {"thp", Pages::transparent}, {"4k", Pages::small}}};
 
 bool set_pages(Pages& target, std::string_view text) {
   for (const auto& [name, pages] : kPagesNames) {
@@ -107,7 +107,8 @@ constexpr std::array kOptions{
            "512,2k,16k", "sizes of the buffers",
            [](Options& o, std::string_view text) { return set_classes(o.classes, text); },
            [](const Options& o) { return classes_text(o.classes); }},
-    Option{"WEIR_SLAB", "a power of two from 64k to 2m", "256k", "memory is given to a size class in slabs of this size",
+    Option{"WEIR_SLAB", "a power of two from 64k to 2m", "256k",
+           "memory is given to a size class in slabs of this size",
            [](Options& o, std::string_view text) { return set_size(o.slab_bytes, text); },
            [](const Options& o) { return size_text(o.slab_bytes); }},
     Option{"WEIR_PAGES", "auto, 2m, thp or 4k", "auto",
@@ -155,7 +156,8 @@ void warn_of_unknown_variables() {
 }  // namespace
 
 const char* name_of(Pages pages) {
-  return std::find_if(kPagesNames.begin(), kPagesNames.end(), [&](auto& entry) { return entry.second == pages; })->first;
+  return std::find_if(kPagesNames.begin(), kPagesNames.end(), [&](auto& entry) { return entry.second == pages; })
+      ->first;
 }
 
 Options Options::from_env() {

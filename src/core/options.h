@@ -9,10 +9,10 @@ namespace weir {
 
 /// One line of `weir env`.
 struct OptionLine {
-  std::string name;     ///< the variable
-  std::string value;    ///< effective
-  std::string source;   ///< "default" or "environment"
-  std::string form;     ///< what is accepted
+  std::string name;    ///< the variable
+  std::string value;   ///< effective
+  std::string source;  ///< "default" or "environment"
+  std::string form;    ///< what is accepted
   std::string meaning;
 };
 

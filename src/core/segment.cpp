@@ -26,8 +26,9 @@ os::SegmentFile make_file() {
   int error = os::make_segment_file(sizeof(Segment), file);
   if (error == 0) error = os::populate_segment(file, file.data, offsetof(Segment, magazines));
   if (error != 0) {
-    throw Error(-error, "cannot make the statistics segment (a memfd of 513 MiB, nearly all of it a hole): raise the "
-                        "limits on address space and files with `ulimit -v unlimited -f unlimited`");
+    throw Error(-error,
+                "cannot make the statistics segment (a memfd of 513 MiB, nearly all of it a hole): raise the "
+                "limits on address space and files with `ulimit -v unlimited -f unlimited`");
   }
   auto* made = new (file.data) SegmentHeader{};
   made->magic = kSegmentMagic;

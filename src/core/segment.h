@@ -44,8 +44,8 @@ struct PoolRecord {
   std::uint32_t first_lane;  ///< in each node's lanes, the lane of the smallest class
   std::uint32_t class_count;
   std::array<char, 32> name;
-  Count slab_bytes;    ///< of all slabs that were given to a class
-  Count ring_bytes;    ///< memory of buffer rings
+  Count slab_bytes;  ///< of all slabs that were given to a class
+  Count ring_bytes;  ///< memory of buffer rings
 };
 
 struct ArenaRecord {
@@ -76,9 +76,9 @@ struct RingRecord {
   std::uint32_t lane;  ///< index
   std::uint32_t entries;
   std::uint32_t group;
-  Count filled;     ///< slots with a buffer
-  Count provided;   ///< user -> ring, so far
-  Count claimed;    ///< ring -> user; a withdrawn buffer is claimed and dropped
+  Count filled;    ///< slots with a buffer
+  Count provided;  ///< user -> ring, so far
+  Count claimed;   ///< ring -> user; a withdrawn buffer is claimed and dropped
 };
 
 struct ReceiverRecord {
@@ -90,12 +90,12 @@ struct ReceiverRecord {
   Count receives;  ///< pieces of data delivered
   Count bytes;
   Count enobufs;
-  Count wakes;    ///< parked receives armed again
+  Count wakes;  ///< parked receives armed again
   Count cancels;
 };
 
 struct ThreadRecord {
-  std::atomic<std::uint32_t> id;  ///< 0: the slot is free
+  std::atomic<std::uint32_t> id;         ///< 0: the slot is free
   std::array<Count, kLanes / 64> lanes;  ///< bit set: the magazine of that lane is in use
 };
 

@@ -96,9 +96,7 @@ thread_local ThreadPlace place;
 constinit thread_local std::byte* thread_lanes = no_magazines.data();
 constinit thread_local std::byte* thread_home_lanes = no_magazines.data();
 
-Magazine* own_magazine(Depot& depot) noexcept {
-  return !thread_ended && place.enter() ? place.set_up(depot) : nullptr;
-}
+Magazine* own_magazine(Depot& depot) noexcept { return !thread_ended && place.enter() ? place.set_up(depot) : nullptr; }
 
 void for_own_magazines(void (*visit)(Magazine&, Depot&)) noexcept {
   if (!thread_ended && !is_fork_child()) place.for_each(visit);
@@ -106,7 +104,7 @@ void for_own_magazines(void (*visit)(Magazine&, Depot&)) noexcept {
 
 std::uint32_t rehome_thread() noexcept {
   const std::uint32_t node = std::min(os::home_node_index(), segment().header.node_count - 1);
-  std::byte* const lanes = thread_lanes + node * kLanesPerNode * kMagazineBytes;
+  std::byte* const lanes = thread_lanes + std::size_t{node} * kLanesPerNode * kMagazineBytes;
   if (lanes == thread_home_lanes || thread_lanes == no_magazines.data()) return node;
   thread_home_lanes = lanes;
   for_own_magazines([](Magazine& magazine, Depot& depot) { flush(magazine, depot, 0); });

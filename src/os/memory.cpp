@@ -16,8 +16,8 @@ namespace {
 int result_of(int returned) { return returned == 0 ? 0 : -errno; }
 
 int flags_of(PageKind kind) {
-  constexpr int common = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
-  return kind == PageKind::huge_tlb_2m ? common | MAP_HUGETLB | static_cast<int>(kernel::kHuge2MiB) : common;
+  constexpr int kCommon = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
+  return kind == PageKind::huge_tlb_2m ? kCommon | MAP_HUGETLB | static_cast<int>(kernel::kHuge2MiB) : kCommon;
 }
 
 std::byte* map_nothing(void* where, std::size_t bytes, int extra_flags) {

@@ -14,7 +14,8 @@ enum class PageKind { huge_tlb_2m, transparent_huge, small };
 /// REQUIRES: alignment is a power of two of at least a page.
 std::byte* reserve(std::size_t bytes, std::size_t alignment);
 
-/// Puts memory of the kind at `where`, inside a reservation; nothing is populated. On failure the range is reserved again.
+/// Puts memory of the kind at `where`, inside a reservation; nothing is populated. On failure the range is reserved
+/// again.
 int map_at(std::byte* where, std::size_t bytes, PageKind kind);
 
 /// Takes the memory away and leaves the range reserved.

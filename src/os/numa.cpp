@@ -45,9 +45,8 @@ struct Topology {
   std::vector<unsigned> by_distance(int from) const {
     std::vector<unsigned> order(nodes.size());
     std::iota(order.begin(), order.end(), 0U);
-    std::stable_sort(order.begin(), order.end(), [&](unsigned a, unsigned b) {
-      return distance(from, nodes[a]) < distance(from, nodes[b]);
-    });
+    std::stable_sort(order.begin(), order.end(),
+                     [&](unsigned a, unsigned b) { return distance(from, nodes[a]) < distance(from, nodes[b]); });
     return order;
   }
 

@@ -4,7 +4,8 @@
 
 namespace weir::os {
 
-/// The nodes that have memory which this process may use, ascending; {0} where the kernel has no NUMA or forbids asking.
+/// The nodes that have memory which this process may use, ascending; {0} where the kernel has no NUMA or forbids
+/// asking.
 const std::vector<int>& memory_nodes();
 
 /// Index in memory_nodes() of the node of the CPU that the calling thread runs on, or of the nearest node with memory

@@ -16,9 +16,9 @@ namespace {
 constexpr std::uintptr_t kPage = 4096;
 
 int make_file() {
-  constexpr unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
-  const int fd = memfd_create(kSegmentFileName, flags | kernel::kMfdNoexecSeal);
-  return fd >= 0 || errno != EINVAL ? fd : memfd_create(kSegmentFileName, flags);
+  constexpr unsigned kFlags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+  const int fd = memfd_create(kSegmentFileName, kFlags | kernel::kMfdNoexecSeal);
+  return fd >= 0 || errno != EINVAL ? fd : memfd_create(kSegmentFileName, kFlags);
 }
 
 int fill(SegmentFile& file, std::size_t bytes) {
@@ -26,8 +26,8 @@ int fill(SegmentFile& file, std::size_t bytes) {
   void* data = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file.fd, 0);
   if (data == MAP_FAILED) return -errno;
   file.data = static_cast<std::byte*>(data);
-  constexpr int seals = F_SEAL_SHRINK | F_SEAL_GROW | kernel::kSealFutureWrite | F_SEAL_SEAL;
-  if (fcntl(file.fd, F_ADD_SEALS, seals) != 0) return -errno;
+  constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW | kernel::kSealFutureWrite | F_SEAL_SEAL;
+  if (fcntl(file.fd, F_ADD_SEALS, kSeals) != 0) return -errno;
   return exclude_from_fork(file.data, bytes);
 }
 

@@ -18,7 +18,8 @@ class RateLimit {
       return;
     }
     next_ = now + std::chrono::seconds(1);
-    const std::string more = withheld_ > 0 ? " (and " + std::to_string(withheld_) + " like it since the last line)" : "";
+    const std::string more =
+        withheld_ > 0 ? " (and " + std::to_string(withheld_) + " like it since the last line)" : "";
     withheld_ = 0;
     proxy::say(text + more);
   }

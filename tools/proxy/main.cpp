@@ -140,8 +140,8 @@ class Proxy {
       status = 1;
     }
     pool_.flush();
-    say("relayed " + std::to_string(accepted) + " connections; all buffers are back: " +
-        (pool_.counts().user == 0 ? "yes" : "NO"));
+    say("relayed " + std::to_string(accepted) +
+        " connections; all buffers are back: " + (pool_.counts().user == 0 ? "yes" : "NO"));
     return status;
   }
 
@@ -181,11 +181,13 @@ int serve(const Arguments& arguments) {
 
 int main(int argc, char** argv) {
   using namespace weir::proxy;
-  CLI::App app{"Relays TCP connections to an upstream through a pool of I/O buffers, on io_uring.\n"
-               "Look into it with `weir stat`; tune it with WEIR_* variables (`weir env` lists them).",
-               "weir-proxy"};
+  CLI::App app{
+      "Relays TCP connections to an upstream through a pool of I/O buffers, on io_uring.\n"
+      "Look into it with `weir stat`; tune it with WEIR_* variables (`weir env` lists them).",
+      "weir-proxy"};
   Arguments arguments;
-  app.add_option("--listen", arguments.listen, "where to listen, e.g. 127.0.0.1:7000 (port 0: any free one)")->required();
+  app.add_option("--listen", arguments.listen, "where to listen, e.g. 127.0.0.1:7000 (port 0: any free one)")
+      ->required();
   app.add_option("--upstream", arguments.upstream, "where to relay to, e.g. 127.0.0.1:6379")->required();
   app.add_option("--threads", arguments.threads, "threads, each with an io_uring of its own")
       ->check(CLI::Range(1U, 256U))

@@ -23,11 +23,11 @@ class Side : public Inflow {
   int fd() const { return socket_.get(); }
 
   Outbox outbox;
-  bool ended = false;    ///< nothing more comes in
-  bool failed = false;   ///< it ended by an error, or cannot be written to
-  bool shut = false;     ///< we have said that nothing more goes out
-  bool paused = false;   ///< the peer's outbox is full
-  bool listed = false;   ///< the worker has it on its list of outboxes to send
+  bool ended = false;   ///< nothing more comes in
+  bool failed = false;  ///< it ended by an error, or cannot be written to
+  bool shut = false;    ///< we have said that nothing more goes out
+  bool paused = false;  ///< the peer's outbox is full
+  bool listed = false;  ///< the worker has it on its list of outboxes to send
 
  private:
   Pair& pair_;
@@ -61,7 +61,7 @@ class Pair {
   void abort();
 
   Clock::time_point last_active{};
-  std::size_t index = 0;       ///< in the worker's list
+  std::size_t index = 0;  ///< in the worker's list
   bool connecting = true;
 
  private:

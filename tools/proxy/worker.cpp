@@ -99,7 +99,8 @@ void Worker::wait(bool at_once) {
   const bool ticking = finishing_ || !accepting_ || !lingering_.empty();
   __kernel_timespec limit{.tv_sec = 0, .tv_nsec = at_once ? 0 : std::chrono::nanoseconds(kTick).count()};
   io_uring_cqe* cqe = nullptr;
-  const int error = io_uring_submit_and_wait_timeout(&ring_.get(), &cqe, 1, at_once || ticking ? &limit : nullptr, nullptr);
+  const int error =
+      io_uring_submit_and_wait_timeout(&ring_.get(), &cqe, 1, at_once || ticking ? &limit : nullptr, nullptr);
   if (error < 0 && error != -ETIME && error != -EINTR && error != -EBUSY && error != -EAGAIN) {
     throw Error(-error, "the io_uring cannot be waited for");
   }
@@ -119,9 +120,8 @@ void Worker::reap() {
 
 void Worker::handle(const io_uring_cqe& cqe) {
   if (receiver_->owns(cqe)) {
-    receiver_->complete(cqe, [&](Inflow& inflow, Received received) {
-      on_received(static_cast<Side&>(inflow), std::move(received));
-    });
+    receiver_->complete(
+        cqe, [&](Inflow& inflow, Received received) { on_received(static_cast<Side&>(inflow), std::move(received)); });
     return;
   }
   if ((cqe.flags & IORING_CQE_F_MORE) == 0) --requests_;

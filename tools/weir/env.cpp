@@ -24,8 +24,8 @@ void run_env(bool json) {
     return;
   }
   for (const OptionLine& option : options) {
-    fmt::print("{} ({})\n  {}\n  takes {}\n", bold(option.name + "=" + option.value), option.source,
-               option.meaning, option.form);
+    fmt::print("{} ({})\n  {}\n  takes {}\n", bold(option.name + "=" + option.value), option.source, option.meaning,
+               option.form);
   }
 }
 

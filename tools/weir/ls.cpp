@@ -55,8 +55,7 @@ std::string text_of(const std::vector<Entry>& entries) {
   Table table({{"PID"}, {"program", Table::Align::left}, {"memory"}, {"pools", Table::Align::left}});
   for (const Entry& entry : entries) {
     const bool readable = entry.error.empty();
-    table.add({std::to_string(entry.pid), entry.program,
-               readable ? base::format_size(entry.mapped_bytes) : "?",
+    table.add({std::to_string(entry.pid), entry.program, readable ? base::format_size(entry.mapped_bytes) : "?",
                readable ? fmt::format("{}", fmt::join(entry.pools, ", ")) : entry.error});
   }
   return table.text();

@@ -30,12 +30,11 @@ struct CommandLine {
   CommandLine() {
     app.name("weir");
     app.require_subcommand(1);
-    app.set_version_flag("--version", fmt::format("weir {} (reads segments of version {})", WEIR_VERSION,
-                                                  detail::kSegmentVersion));
+    app.set_version_flag("--version",
+                         fmt::format("weir {} (reads segments of version {})", WEIR_VERSION, detail::kSegmentVersion));
     add_stat();
     add("ls", "List the processes that have pools.", [this] { run_ls(json); });
-    add("env", "Show every WEIR_* variable: its value, its meaning and what it takes.",
-        [this] { run_env(json); });
+    add("env", "Show every WEIR_* variable: its value, its meaning and what it takes.", [this] { run_env(json); });
   }
 
   CLI::App* add(const char* name, const char* meaning, std::function<void()> run) {
@@ -46,9 +45,8 @@ struct CommandLine {
   }
 
   void add_stat() {
-    CLI::App* stat =
-        add("stat", "Show a process's pools: who holds the buffers, the memory's grade, the receivers.",
-            [this] { run_stat(target, json); });
+    CLI::App* stat = add("stat", "Show a process's pools: who holds the buffers, the memory's grade, the receivers.",
+                         [this] { run_stat(target, json); });
     auto* pid = stat->add_option("PID", target.pid, "The process; needed only when several have pools");
     pid->type_name("")->check(CLI::Range(1, std::numeric_limits<int>::max()).description(""));
     stat->add_option("--segment", target.segment_path, "Read this file: /proc/PID/fd/N, or a copy of one")
@@ -72,8 +70,7 @@ int run(int count, char** arguments) {
   } catch (const Error& error) {
     return fail(error.what(), kExitUsage);  // a WEIR_* variable
   }
-  if (std::fflush(stdout) != 0)
-    return fail(fmt::format("cannot write: {}", std::strerror(errno)), kExitFailed);
+  if (std::fflush(stdout) != 0) return fail(fmt::format("cannot write: {}", std::strerror(errno)), kExitFailed);
   return 0;
 }
 

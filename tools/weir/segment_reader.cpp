@@ -23,16 +23,14 @@ constexpr std::size_t kMagazineNumbers = offsetof(detail::Magazine, buffers);
 
 std::optional<SegmentHeader> read_header(const File& file) {
   SegmentHeader header{};
-  if (!file.is_regular() || !file.read(&header, kHeaderStart, 0) || header.magic != detail::kSegmentMagic)
-    return {};
+  if (!file.is_regular() || !file.read(&header, kHeaderStart, 0) || header.magic != detail::kSegmentMagic) return {};
   return header;
 }
 
 void require_whole_segment(const File& file, const std::string& name) {
   const auto header = read_header(file);
   if (!header) {
-    throw Failure(
-        fmt::format("{} is not a segment of weir: give /proc/PID/fd/N of a server, or a copy of that", name));
+    throw Failure(fmt::format("{} is not a segment of weir: give /proc/PID/fd/N of a server, or a copy of that", name));
   }
   if (header->version != detail::kSegmentVersion) {
     throw Failure(
@@ -41,12 +39,12 @@ void require_whole_segment(const File& file, const std::string& name) {
                     name, header->version, detail::kSegmentVersion));
   }
   if (header->file_bytes != sizeof(Segment)) {
-    throw Failure(fmt::format("{} is damaged: it says that it is of {}, and all of its version are of {}",
-                              name, format_size(header->file_bytes), format_size(sizeof(Segment))));
+    throw Failure(fmt::format("{} is damaged: it says that it is of {}, and all of its version are of {}", name,
+                              format_size(header->file_bytes), format_size(sizeof(Segment))));
   }
   if (file.size() < sizeof(Segment)) {
-    throw Failure(fmt::format("{} is cut short: it has {} of {}; copy it again, whole", name,
-                              format_size(file.size()), format_size(sizeof(Segment))));
+    throw Failure(fmt::format("{} is cut short: it has {} of {}; copy it again, whole", name, format_size(file.size()),
+                              format_size(sizeof(Segment))));
   }
 }
 
@@ -72,9 +70,7 @@ std::optional<std::uint32_t> owner_of_segment(const File& file) {
 }
 
 SegmentReader::SegmentReader(File file, std::string name)
-    : file_(std::move(file)),
-      name_(std::move(name)),
-      copy_((require_whole_segment(file_, name_), make_copy_area())) {}
+    : file_(std::move(file)), name_(std::move(name)), copy_((require_whole_segment(file_, name_), make_copy_area())) {}
 
 SegmentReader::~SegmentReader() { munmap(&copy_, sizeof(Segment)); }
 
@@ -95,10 +91,8 @@ void SegmentReader::read_lane(std::uint32_t lane_index) {
 }
 
 void SegmentReader::read(void* where, std::size_t bytes) {
-  const auto offset =
-      static_cast<std::size_t>(static_cast<std::byte*>(where) - reinterpret_cast<std::byte*>(&copy_));
-  if (!file_.read(where, bytes, offset))
-    throw Failure(fmt::format("{} became shorter while it was read", name_));
+  const auto offset = static_cast<std::size_t>(static_cast<std::byte*>(where) - reinterpret_cast<std::byte*>(&copy_));
+  if (!file_.read(where, bytes, offset)) throw Failure(fmt::format("{} became shorter while it was read", name_));
 }
 
 }  // namespace weir::tool

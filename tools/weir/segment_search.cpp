@@ -52,16 +52,14 @@ Holders find_holders() {
 
 Holder find_holder(pid_t id) {
   auto process = find_process(id);
-  if (!process)
-    throw Failure(fmt::format("there is no process {}: `weir ls` lists those that have pools", id));
+  if (!process) throw Failure(fmt::format("there is no process {}: `weir ls` lists those that have pools", id));
   if (process->ended) throw Failure(fmt::format("process {} ({}) has ended", id, process->name));
   std::error_code error;
   File segment = open_segment(*process, error);
   if (segment) return {std::move(*process), std::move(segment)};
   if (error == std::errc::permission_denied) {
-    throw Failure(
-        fmt::format("process {} ({}) is of user {}, and you may not look into it: try `sudo weir stat {}`",
-                    id, process->name, process->user, id));
+    throw Failure(fmt::format("process {} ({}) is of user {}, and you may not look into it: try `sudo weir stat {}`",
+                              id, process->name, process->user, id));
   }
   throw Failure(
       fmt::format("process {} ({}) has no pool: is it linked with weir, and has it made a weir::Pool? "

@@ -126,16 +126,15 @@ std::vector<ReceiverRow> receivers_of(const Segment& segment) {
   std::vector<ReceiverRow> receivers;
   for (const ReceiverRecord& receiver : segment.receivers) {
     if (receiver.live == 0) continue;
-    receivers.push_back(
-        {.pool = receiver.pool < kMaxPools ? printable(segment.pools[receiver.pool].name) : "?",
-         .thread = receiver.thread,
-         .connections = receiver.connections,
-         .parked = receiver.parked,
-         .receives = receiver.receives,
-         .bytes = receiver.bytes,
-         .enobufs = receiver.enobufs,
-         .wakes = receiver.wakes,
-         .cancels = receiver.cancels});
+    receivers.push_back({.pool = receiver.pool < kMaxPools ? printable(segment.pools[receiver.pool].name) : "?",
+                         .thread = receiver.thread,
+                         .connections = receiver.connections,
+                         .parked = receiver.parked,
+                         .receives = receiver.receives,
+                         .bytes = receiver.bytes,
+                         .enobufs = receiver.enobufs,
+                         .wakes = receiver.wakes,
+                         .cancels = receiver.cancels});
   }
   return receivers;
 }

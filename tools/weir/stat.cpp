@@ -34,8 +34,7 @@ Holder only_holder() {
 }
 
 Snapshot snapshot_of(Holder holder) {
-  SegmentReader reader(std::move(holder.segment),
-                       fmt::format("the segment of process {}", holder.process.id));
+  SegmentReader reader(std::move(holder.segment), fmt::format("the segment of process {}", holder.process.id));
   Snapshot snapshot = take_snapshot(reader);
   snapshot.pid = static_cast<std::uint32_t>(holder.process.id);
   return snapshot;

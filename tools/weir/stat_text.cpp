@@ -14,17 +14,15 @@ using Align = Table::Align;
 
 std::string law_line(const Tally& tally) {
   const Counts& counts = tally.counts;
-  return fmt::format(
-      "  law     {} = {} free + {} cached + {} user + {} kernel ring + {} kernel request   {}\n",
-      counts.capacity, counts.free, counts.cached, counts.user, counts.kernel_ring, counts.kernel_request,
-      tally.settled ? green("holds") : yellow("moving"));
+  return fmt::format("  law     {} = {} free + {} cached + {} user + {} kernel ring + {} kernel request   {}\n",
+                     counts.capacity, counts.free, counts.cached, counts.user, counts.kernel_ring,
+                     counts.kernel_request, tally.settled ? green("holds") : yellow("moving"));
 }
 
 std::string memory_lines(const PoolView& pool) {
   std::string lines;
   for (const Grade& arena : pool.arenas) {
-    lines +=
-        fmt::format("  memory  {} on node {}: {}\n", format_size(arena.bytes), arena.node, grade_text(arena));
+    lines += fmt::format("  memory  {} on node {}: {}\n", format_size(arena.bytes), arena.node, grade_text(arena));
     if (!arena.reason.empty()) lines += fmt::format("          {}\n", yellow(arena.reason));
   }
   return lines;
@@ -40,16 +38,15 @@ std::string ring_line(const PoolView& pool) {
     filled += ring.filled;
     bytes += ring.filled * ring.buffer_bytes;
   }
-  return fmt::format("  rings   {}, with {} of {} slots filled: {} ready for the kernel\n", pool.rings.size(),
-                     filled, entries, format_size(bytes));
+  return fmt::format("  rings   {}, with {} of {} slots filled: {} ready for the kernel\n", pool.rings.size(), filled,
+                     entries, format_size(bytes));
 }
 
 std::vector<std::string> class_cells(const NodeRow& node, const ClassRow& row) {
   const Counts& counts = row.tally.counts;
   std::vector<std::string> cells{std::to_string(node.node), format_size(row.bytes)};
-  for (const std::uint64_t count :
-       {counts.capacity, counts.free, counts.cached, counts.user, counts.kernel_ring, counts.kernel_request,
-        row.tally.high_water, row.tally.lends, row.tally.empty}) {
+  for (const std::uint64_t count : {counts.capacity, counts.free, counts.cached, counts.user, counts.kernel_ring,
+                                    counts.kernel_request, row.tally.high_water, row.tally.lends, row.tally.empty}) {
     cells.push_back(std::to_string(count));
   }
   return cells;
@@ -76,8 +73,7 @@ std::string class_table(const PoolView& pool) {
     }
   }
   std::string text = used > 0 ? "\n" + table.text("  ") : "";
-  if (unused > 0)
-    text += fmt::format("  {} {} never used\n", unused, unused == 1 ? "class was" : "classes were");
+  if (unused > 0) text += fmt::format("  {} {} never used\n", unused, unused == 1 ? "class was" : "classes were");
   return text;
 }
 
@@ -93,9 +89,9 @@ std::string receiver_table(const std::vector<ReceiverRow>& receivers) {
                {"wakes"},
                {"cancels"}});
   for (const ReceiverRow& row : receivers) {
-    table.add({std::to_string(row.thread), row.pool, std::to_string(row.connections),
-               std::to_string(row.parked), std::to_string(row.receives), format_size(row.bytes),
-               std::to_string(row.enobufs), std::to_string(row.wakes), std::to_string(row.cancels)});
+    table.add({std::to_string(row.thread), row.pool, std::to_string(row.connections), std::to_string(row.parked),
+               std::to_string(row.receives), format_size(row.bytes), std::to_string(row.enobufs),
+               std::to_string(row.wakes), std::to_string(row.cancels)});
   }
   return "\n" + table.text();
 }

@@ -37,10 +37,8 @@ std::string Table::line(const std::vector<std::string>& cells, const std::vector
   for (std::size_t i = 0; i < cells.size(); ++i) {
     const char* const between = i == 0 ? "" : "  ";
     const bool left = columns_[i].align == Align::left;
-    const std::size_t width =
-        left && i + 1 == cells.size() ? 0 : widths[i];  // no spaces at the end of a line
-    all += left ? fmt::format("{}{:<{}}", between, cells[i], width)
-                : fmt::format("{}{:>{}}", between, cells[i], width);
+    const std::size_t width = left && i + 1 == cells.size() ? 0 : widths[i];  // no spaces at the end of a line
+    all += left ? fmt::format("{}{:<{}}", between, cells[i], width) : fmt::format("{}{:>{}}", between, cells[i], width);
   }
   return all;
 }

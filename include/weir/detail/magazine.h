@@ -24,8 +24,8 @@ struct Magazine {
   std::atomic<std::uint64_t> lends;  ///< buffers popped so far
   std::atomic<std::uint64_t> top;    ///< the same plus the buffers here
   std::atomic<std::uint64_t> capacity;
-  std::uint32_t lane;   ///< its own byte offset in the table, which a loan carries home
-  std::uint32_t bytes;  ///< size of a buffer
+  std::uint32_t lane;                  ///< its own byte offset in the table, which a loan carries home
+  std::uint32_t bytes;                 ///< size of a buffer
   std::atomic<std::uint64_t> stocked;  ///< buffers that came from the depot, less those that went there
   std::byte* buffers[kMagazineSlots];
 
@@ -40,7 +40,8 @@ struct Magazine {
   std::byte* pop() noexcept {
     const std::uint64_t lent = lends.load(std::memory_order_relaxed);
     const std::uint64_t count = top.load(std::memory_order_relaxed) - lent;
-    if (count == 0) [[unlikely]] return nullptr;
+    if (count == 0) [[unlikely]]
+      return nullptr;
     std::byte* const buffer = buffers[count - 1];
     if (buffer == nullptr) __builtin_unreachable();
     lends.store(lent + 1, std::memory_order_relaxed);
@@ -51,7 +52,8 @@ struct Magazine {
   bool push(std::byte* buffer) noexcept {
     const std::uint64_t before = top.load(std::memory_order_relaxed);
     const std::uint64_t count = before - lends.load(std::memory_order_relaxed);
-    if (count >= capacity.load(std::memory_order_relaxed)) [[unlikely]] return false;
+    if (count >= capacity.load(std::memory_order_relaxed)) [[unlikely]]
+      return false;
     buffers[count] = buffer;
     top.store(before + 1, std::memory_order_relaxed);
     return true;
