@@ -26,7 +26,7 @@ class ArenaTest : public testing::Test {
     EXPECT_EQ(arena.base[arena.grade.bytes - 1], std::byte{0x5a});
   }
 
-  Reservation range_{std::size_t{1} << 40};
+  Reservation range_{std::size_t{1} << 38};
   int node_ = os::memory_nodes().front();
 };
 
@@ -102,7 +102,7 @@ TEST_F(ArenaTest, StrictRefusesALowerRung) {
 }
 
 TEST_F(ArenaTest, StrictRefusesMoreHugePagesThanThereCanBe) {
-  EXPECT_THROW(map(Pages::huge_2m, std::size_t{1} << 40, true), Error);
+  EXPECT_THROW(map(Pages::huge_2m, std::size_t{1} << 38, true), Error);
 }
 
 TEST_F(ArenaTest, StrictTakesWhatIsWhole) {

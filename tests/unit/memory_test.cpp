@@ -66,7 +66,7 @@ TEST(MapAt, GivesMemoryThatComesAndGoes) {
 }
 
 TEST(MapAt, MoreHugePagesThanThereCanBeIsAnErrorAndTheRangeStaysReserved) {
-  constexpr std::size_t bytes = std::size_t{1} << 40;
+  constexpr std::size_t bytes = std::size_t{1} << 38;
   const Range range(bytes, 2 * kMiB);
   ASSERT_NE(range.base(), nullptr);
   EXPECT_EQ(map_at(range.base(), bytes, PageKind::huge_tlb_2m), -ENOMEM);

@@ -60,12 +60,12 @@ TEST(PoolGrade, MoreThanAllHugePagesStepsDownWithoutASignal) {
 }
 
 TEST(PoolGrade, StrictTellsWhatIsMissingAndTheFix) {
-  Options options = small_options(std::size_t{1} << 40);
+  Options options = small_options(std::size_t{1} << 38);
   options.pages = Pages::huge_2m;
   options.strict = true;
   try {
     Pool pool(options);
-    FAIL() << "a TiB of huge pages was found";
+    FAIL() << "256 GiB of huge pages were found";
   } catch (const Error& error) {
     const std::string said = error.what();
     EXPECT_NE(said.find("cannot get "), std::string::npos) << said;

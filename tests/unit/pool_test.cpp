@@ -289,7 +289,7 @@ TEST(Pool, WrongOptionsAreRefused) {
 }
 
 TEST(Pool, AFailedConstructionGivesItsRecordBack) {
-  Options impossible = small_options(std::size_t{1} << 42);  // 4 TiB: reserved, but never populated
+  Options impossible = small_options(std::size_t{1} << 38);  // reserved, but never populated
   impossible.pages = Pages::huge_2m;
   impossible.strict = true;
   for (int i = 0; i < 40; ++i) EXPECT_THROW(Pool{impossible}, Error);

@@ -138,7 +138,7 @@ TEST(PoolThreads, LoansTravelBetweenThreadsAllTheTime) {
   std::vector<Slot> slots(kSlots);
   std::atomic<int> wrong{0};
   const auto work = [&](unsigned thread) {
-    for (unsigned i = 0; i < 20'000; ++i) {
+    for (unsigned i = 0; i < 6'000; ++i) {
       Loan fresh = pool.lend((i * 97 + thread) % 3000);
       const auto seed = static_cast<std::uint8_t>(i + thread);
       if (fresh) testing::mark(fresh, seed);
