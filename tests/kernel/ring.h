@@ -23,13 +23,10 @@ class Ring {
     io_uring_params params{};
     params.flags = flags | (completions > 0 ? IORING_SETUP_CQSIZE : 0U);
     params.cq_entries = completions;
-    // The kernel refunds what the rings of earlier tests were charged only a while after their end.
-    for (int tries = 0; tries < 200; ++tries) {
+    error_ = patiently([&] {
       io_uring_params again = params;
-      error_ = io_uring_queue_init_params(entries, &ring_, &again);
-      if (error_ != -ENOMEM) break;
-      usleep(10'000);
-    }
+      return io_uring_queue_init_params(entries, &ring_, &again);
+    });
   }
   ~Ring() {
     if (error_ == 0) io_uring_queue_exit(&ring_);
@@ -51,10 +48,10 @@ class Ring {
     request.ring_addr = reinterpret_cast<std::uintptr_t>(memory);
     request.ring_entries = 1;
     request.bgid = 65535;
-    const int error = io_uring_register_buf_ring(&ring_, &request, 0);
+    const int error = patiently([&] { return io_uring_register_buf_ring(&ring_, &request, 0); });
     if (error == 0) io_uring_unregister_buf_ring(&ring_, 65535);
     std::free(memory);
-    return error == 0 ? "" : std::string("no buffer rings before Linux 5.19: ") + std::strerror(-error);
+    return error == 0 ? "" : std::string("no buffer rings here, which need Linux 5.19: ") + std::strerror(-error);
   }
 
   /// Why the kernel has no multishot receives; empty when it has.
@@ -77,6 +74,17 @@ class Ring {
   }
 
  private:
+  /// The kernel refunds the locked memory of earlier tests' rings only a while after their end.
+  template <typename Attempt>
+  static int patiently(Attempt attempt) {
+    int error = attempt();
+    for (int tries = 0; error == -ENOMEM && tries < 200; ++tries) {
+      usleep(10'000);
+      error = attempt();
+    }
+    return error;
+  }
+
   io_uring ring_{};
   int error_ = 0;
 };
