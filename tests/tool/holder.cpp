@@ -34,8 +34,7 @@ constexpr std::size_t kLoansOfEach = 10;
 class Receiving {
  public:
   explicit Receiving(weir::Pool& pool) {
-    if (io_uring_queue_init(8, &ring_, 0) != 0 || socketpair(AF_UNIX, SOCK_STREAM, 0, sockets_.data()) != 0)
-      return;
+    if (io_uring_queue_init(8, &ring_, 0) != 0 || socketpair(AF_UNIX, SOCK_STREAM, 0, sockets_.data()) != 0) return;
     try {
       receiver_ = std::make_unique<weir::Receiver>(pool, ring_);
     } catch (const weir::Error&) {
@@ -64,8 +63,7 @@ class Receiving {
     receiver_->turn();
     io_uring_submit_and_wait(&ring_, 1);
     for (io_uring_cqe* cqe = nullptr; io_uring_peek_cqe(&ring_, &cqe) == 0; io_uring_cqe_seen(&ring_, cqe)) {
-      receiver_->complete(*cqe,
-                          [this](weir::Inflow&, weir::Received what) { received_ = std::move(what.data); });
+      receiver_->complete(*cqe, [this](weir::Inflow&, weir::Received what) { received_ = std::move(what.data); });
     }
   }
 
@@ -80,8 +78,7 @@ class Receiving {
 class HeldLoans {
  public:
   explicit HeldLoans(weir::Pool& pool) {
-    for (std::size_t i = 0; i < kThreads; ++i)
-      threads_.emplace_back([this, &pool, i] { lend_and_stay(pool, i); });
+    for (std::size_t i = 0; i < kThreads; ++i) threads_.emplace_back([this, &pool, i] { lend_and_stay(pool, i); });
     std::thread([this, &pool] { lend(pool, 512); }).join();
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [this] { return loans_.size() == (kThreads + 1) * kLoansOfEach; });
@@ -150,10 +147,10 @@ class Traffic {
 /// A child of fork that lives as long as this, and no longer than its parent.
 class Child {
  public:
-  Child() : id_(fork()) {
+  Child() : parent_(getpid()), id_(fork()) {
     if (id_ != 0) return;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    pause();
+    if (getppid() == parent_) pause();
     _exit(0);
   }
   ~Child() {
@@ -165,6 +162,7 @@ class Child {
   pid_t id() const { return id_; }
 
  private:
+  const pid_t parent_;
   const pid_t id_;
 };
 
