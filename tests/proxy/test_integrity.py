@@ -3,7 +3,6 @@
 
 import concurrent.futures
 import contextlib
-import socket
 import time
 import unittest
 
@@ -60,22 +59,9 @@ class Integrity(unittest.TestCase):
         for first in ("client", "server"):
             for size in (0, 1, *20 * [10 * MEGABYTE]):  # many, for the ends meet differently each time
                 with self.subTest(size=size, first=first), wire.relayed(proxy, self.upstream) as pair:
-                    self.check_half_close(size, *(pair if first == "client" else pair[::-1]))
-
-    def check_half_close(self, size, asks, answers):
-        def ask():
-            question = wire.send(asks, size, seed=1)
-            asks.shutdown(socket.SHUT_WR)
-            return question, wire.receive(asks)
-
-        def answer():
-            question = wire.receive(answers)
-            reply = wire.send(answers, size + 7, seed=2)
-            answers.close()
-            return question, reply
-
-        (asked, got_reply), (got_question, reply) = wire.at_once(ask, answer)
-        self.assertEqual((got_question, got_reply), (asked, reply))
+                    ends = pair if first == "client" else pair[::-1]
+                    for sent, received in wire.question_and_answer(*ends, size, size + 7):
+                        self.assertEqual(received, sent)
 
     def test_close_reaches_the_other_side(self):
         proxy = self.start()

@@ -175,6 +175,24 @@ def exchange(pairs, size):
     return list(zip(results[::2], results[1::2]))
 
 
+def question_and_answer(asks, answers, question_size, answer_size):
+    """One end says all it has and shuts its side; the other then answers and closes. Returns (sent, received)
+    of the question and of the answer."""
+    def ask():
+        question = send(asks, question_size, seed=1)
+        asks.shutdown(socket.SHUT_WR)
+        return question, receive(asks)
+
+    def answer():
+        question = receive(answers)
+        sent = send(answers, answer_size, seed=2)
+        answers.close()
+        return question, sent
+
+    (asked, got_answer), (got_question, answered) = at_once(ask, answer)
+    return (asked, got_question), (answered, got_answer)
+
+
 def talk(client, server, seed=0):
     """A short message each way, checked: the connection lives and is the one it was."""
     for source, target, text in ((client, server, b"ask"), (server, client, b"say")):

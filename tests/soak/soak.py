@@ -12,7 +12,6 @@ import functools
 import pathlib
 import random
 import signal
-import socket
 import sys
 import threading
 import time
@@ -44,13 +43,9 @@ def exchange(pair, dice):
 
 
 def half_close(pair, dice):
-    asks, answers = pair if dice.random() < 0.5 else pair[::-1]
-    question = wire.send(asks, any_size(dice))
-    asks.shutdown(socket.SHUT_WR)
-    same(question, wire.receive(answers), "question")
-    reply = wire.send(answers, any_size(dice))
-    answers.close()
-    same(reply, wire.receive(asks), "reply")
+    ends = pair if dice.random() < 0.5 else pair[::-1]
+    for sent, received in wire.question_and_answer(*ends, any_size(dice), any_size(dice)):
+        same(sent, received, "half-close")
 
 
 def abort(pair, dice):
