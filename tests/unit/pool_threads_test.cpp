@@ -52,31 +52,36 @@ TEST(PoolThreads, MoreThreadsInTurnThanTheSegmentHasPlaces) {
   expect_law(pool, 0);
 }
 
-/// Thread-local objects that hold a loan, and are destroyed after and before the library's own.
-struct Keeper {
-  Loan loan;
-};
-thread_local Keeper early;
-thread_local Keeper late;
+/// Thread-local objects that hold a loan: each is made at the first call on a thread, and they die in reverse order.
+Loan& kept_early() {
+  thread_local Loan loan;
+  return loan;
+}
+Loan& kept_late() {
+  thread_local Loan loan;
+  return loan;
+}
 
 TEST(PoolThreads, ALoanInAThreadLocalComesHomeWhicheverDiesFirst) {
   Pool pool(small_options());
   std::thread([&] {
-    early.loan = Loan{};  // made before the library's thread-local, so it dies after it
-    Loan loan = pool.lend(4096);
-    late.loan = pool.lend(512);
-    early.loan = std::move(loan);
+    Loan& early = kept_early();  // outlives what the library keeps for the thread
+    early = pool.lend(4096);
+    kept_late() = pool.lend(512);
   }).join();
   expect_law(pool, 0);
+  EXPECT_EQ(pool.counts().cached, 0U) << "a thread that has ended hides a buffer";
 }
 
 TEST(PoolThreads, AThreadThatOnlyDropsAtItsVeryEnd) {
   Pool pool(small_options());
   for (int i = 0; i < 10; ++i) {
     Loan loan = pool.lend(4096);
-    std::thread([mine = std::move(loan)]() mutable { early.loan = std::move(mine); }).join();
+    std::thread([mine = std::move(loan)]() mutable { kept_early() = std::move(mine); }).join();
   }
+  pool.flush();
   expect_law(pool, 0);
+  EXPECT_EQ(pool.counts().cached, 0U) << "a thread that has ended hides a buffer";
 }
 
 /// More threads than the segment has places, all alive at once.
