@@ -37,11 +37,12 @@ Parts split(const std::string& text) {
   return parts;
 }
 
-void check_port(const std::string& text, const std::string& port) {
+void check_port(const std::string& text, const std::string& port, Port kind) {
   unsigned number = 0;
   const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), number);
-  if (error != std::errc{} || end != port.data() + port.size() || number > 65535) {
-    refuse(text, "has the port '" + port + "', which is no number from 0 to 65535");
+  const unsigned least = kind == Port::may_be_chosen ? 0 : 1;
+  if (error != std::errc{} || end != port.data() + port.size() || number < least || number > 65535) {
+    refuse(text, "has the port '" + port + "', which is no number from " + std::to_string(least) + " to 65535");
   }
 }
 
@@ -56,9 +57,9 @@ std::string show(const Address& address) {
 
 }  // namespace
 
-Address parse_address(const std::string& text) {
+Address parse_address(const std::string& text, Port port) {
   const Parts parts = split(text);
-  check_port(text, parts.port);
+  check_port(text, parts.port, port);
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* found = nullptr;

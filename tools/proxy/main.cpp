@@ -158,8 +158,8 @@ void tell_degradations(const Pool& pool) {
 }
 
 int serve(const Arguments& arguments) {
-  Settings settings{.listen = parse_address(arguments.listen),
-                    .upstream = parse_address(arguments.upstream),
+  Settings settings{.listen = parse_address(arguments.listen, Port::may_be_chosen),
+                    .upstream = parse_address(arguments.upstream, Port::must_be_given),
                     .threads = arguments.threads,
                     .grace = std::chrono::seconds(arguments.grace)};
   const Fd port = claim_port(settings.listen);

@@ -50,7 +50,8 @@ bool Pair::lingers() const { return drained() && client_.failed != upstream_.fai
 bool Pair::finished() const { return drained() && !lingers(); }
 
 bool Pair::idle_since(Clock::time_point then) const {
-  return !connecting && last_active < then && client_.outbox.empty() && upstream_.outbox.empty();
+  const bool quiet = last_active < then && client_.outbox.empty() && upstream_.outbox.empty();
+  return quiet && !connecting && !unanswered;
 }
 
 void Pair::finish(Receiver& receiver) {

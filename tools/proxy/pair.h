@@ -54,6 +54,7 @@ class Pair {
   bool finished() const;
   /// True when only bytes that the kernel still holds for the side that gets a reset are in the way: ask again soon.
   bool lingers() const;
+  /// True when nothing has moved since, and nobody waits for an answer.
   bool idle_since(Clock::time_point then) const;
   /// Ends an idle pair as if both peers had finished.
   void finish(Receiver& receiver);
@@ -63,6 +64,7 @@ class Pair {
   Clock::time_point last_active{};
   std::size_t index = 0;  ///< in the worker's list
   bool connecting = true;
+  bool unanswered = false;  ///< the client had the last word
 
  private:
   void pass_on_end(Side& from, Receiver& receiver);

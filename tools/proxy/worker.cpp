@@ -23,8 +23,8 @@ constexpr auto kTick = 20ms;
 std::string text_of(int error) { return std::strerror(error); }
 
 Fd make_upstream_socket(const Address& address) {
-  Fd fd(socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  return fd;
+  return Fd(
+      socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));  // a non-blocking one would not wait to be sent to
 }
 
 void send_at_once(int fd) {
@@ -181,6 +181,7 @@ void Worker::on_connect(Pair& pair, int result) {
 void Worker::on_received(Side& side, Received&& received) {
   Side& to = side.peer();
   side.pair().last_active = now_;
+  side.pair().unanswered = &side == &side.pair().client();
   if (received.closed()) {
     side.ended = true;
     side.failed = side.failed || received.error != 0;
