@@ -145,6 +145,10 @@ TEST_P(ReceiverShortageTest, OneBufferThatComesHomeIsEnough) {
     std::thread([mine = std::move(one)]() mutable { mine = Loan{}; }).join();
     world.run_until([&] { return world.receiver->parked() < parked; });
     ASSERT_FALSE(HasFatalFailure());
+    for (int i = 0; i < 3; ++i) world.step(1ms);
+    const std::uint64_t before = world.completions;
+    for (int i = 0; i < 5; ++i) world.step(1ms);
+    EXPECT_EQ(world.completions, before) << "the loop spins while nothing comes home";
   }
   world.run_until_whole();
   world.keep = false;
@@ -262,6 +266,7 @@ TEST_P(ReceiverShortageTest, ParkedOnesAreStoppedWithAllOthers) {
   const std::vector<Loan> held = take_all_but(world, 0);
   for (int i = 0; i < 40; ++i) world.speak(world.add(), 3000);
   world.run_until([&] { return world.receiver->parked() >= 38; });
+  world.step(1ms);  // it waits for a buffer now, by a request of its own
   world.receiver->stop_all();
   world.run_until([&] { return world.receiver->quiet(); });
   testing::expect_law(world.pool, held.size());

@@ -131,6 +131,20 @@ TEST_P(ReceiverStopTest, StartsAgainAtOnceOnTheSameSocket) {
   world.end();
 }
 
+TEST_P(ReceiverStopTest, OneThatStartsInAHandlerGetsNothingOfOneThatStopped) {
+  if (!testing::files_allowed(1300)) GTEST_SKIP() << "the limit on open files is too low for 600 connections";
+  MAKE_WORLD(world, receive_options(512, 64));
+  for (int i = 0; i < 10; ++i) world.add();
+  world.after_data = [&](Peer& peer) {
+    if (random_() % 3 == 0) world.receiver->stop(peer);  // while more of its data is on the way
+    if (world.peers.size() < 600) world.speak(world.add(), 3000);
+  };
+  for (const auto& peer : world.peers) world.speak(*peer, 5000);
+  world.run_until([&] { return world.peers.size() == 600; });
+  for (int i = 0; i < 10 && !HasFatalFailure(); ++i) world.step(std::chrono::milliseconds(1));
+  world.end();
+}
+
 TEST_P(ReceiverStopTest, ThousandsComeAndGo) {
   MAKE_WORLD(world, receive_options(512, 32));
   for (int i = 0; i < 4000 && !HasFatalFailure(); ++i) {

@@ -107,6 +107,7 @@ class World {
   void dispatch() {
     for (io_uring_cqe* cqe = nullptr; io_uring_peek_cqe(&ring.get(), &cqe) == 0; io_uring_cqe_seen(&ring.get(), cqe)) {
       ASSERT_TRUE(receiver->owns(*cqe));
+      ++completions;
       enobufs += cqe->res == -ENOBUFS ? 1 : 0;
       receiver->complete(*cqe,
                          [&](Inflow& inflow, Received what) { take(static_cast<Peer&>(inflow), std::move(what)); });
@@ -143,6 +144,7 @@ class World {
   std::string missing;  ///< why there is no receiver here; empty when there is
   std::unique_ptr<Receiver> receiver;
   std::vector<std::unique_ptr<Peer>> peers;
+  std::uint64_t completions = 0;
   std::uint64_t enobufs = 0;
   bool keep = false;  ///< keeps all that is received in `kept`
   std::vector<Loan> kept;
