@@ -121,7 +121,7 @@ class HeldLoans {
   std::vector<std::thread> threads_;
 };
 
-/// Threads that lend and drop until the end.
+/// Threads that lend, and drop what they or others have lent, until the end.
 class Traffic {
  public:
   Traffic(weir::Pool& pool, std::size_t count) {
@@ -135,12 +135,17 @@ class Traffic {
   Traffic& operator=(const Traffic&) = delete;
 
  private:
-  void lend_and_drop(weir::Pool& pool) const {
-    std::vector<weir::Loan> loans(100);
-    for (std::size_t i = 0; !stop_; i = (i + 1) % loans.size()) loans[i] = pool.lend(4096);
+  void lend_and_drop(weir::Pool& pool) {
+    for (std::size_t i = 0; !stop_; i = (i + 1) % loans_.size()) {
+      weir::Loan loan = pool.lend(4096);
+      const std::lock_guard lock(mutex_);
+      std::swap(loans_[i], loan);
+    }
   }
 
   std::atomic<bool> stop_ = false;
+  std::mutex mutex_;
+  std::array<weir::Loan, 100> loans_;
   std::vector<std::thread> threads_;
 };
 

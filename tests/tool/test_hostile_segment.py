@@ -15,6 +15,7 @@ from holder import Holder, weir
 SEED = int(os.environ.get("SEED", "2"))
 ROUNDS = 300
 WORD = struct.Struct("=Q")
+COUNTS = ("capacity", "free", "cached", "user", "kernel_ring", "kernel_request")
 TELLING = (0, 1, 255, 256, 2048, (1 << 31) - 1, (1 << 32) - 1, 1 << 32, 1 << 63, (1 << 64) - 1)
 
 
@@ -61,15 +62,16 @@ class HostileSegmentTest(unittest.TestCase):
             for at, data in before.items():
                 os.pwrite(self.fd, data, at)
 
+    def stat(self, what, *arguments):
+        """What `weir stat` prints. The file is a segment, so there is always something to print."""
+        answer = weir("stat", "--segment", self.path, *arguments)
+        self.assertEqual((answer.returncode, answer.stderr), (0, ""), f"{what}, SEED={SEED}")
+        self.assertNotRegex(answer.stdout, r"[^\n -~]", f"{what}, SEED={SEED}")
+        return answer.stdout
+
     def check(self, what):
-        for arguments in ((), ("--json",)):
-            answer = weir("stat", "--segment", self.path, *arguments)
-            said = f"{what}, SEED={SEED}: ended with {answer.returncode}: {answer.stderr}"
-            self.assertIn(answer.returncode, (0, 1), said)
-            self.assertNotRegex(answer.stdout + answer.stderr, r"[^\n -~]", said)
-            self.assertEqual(answer.stderr.count("\n"), answer.returncode, said)
-            if arguments and answer.returncode == 0:
-                self.assertIn(json.loads(answer.stdout)["law"], ("holds", "moving"))
+        self.stat(what)
+        self.assertIn(json.loads(self.stat(what, "--json"))["law"], ("holds", "moving"))
 
     def value(self):
         return self.random.choice((self.random.choice(TELLING), self.random.getrandbits(64), self.random.getrandbits(8),
@@ -84,6 +86,34 @@ class HostileSegmentTest(unittest.TestCase):
             words = {self.place(): WORD.pack(self.value()) for _ in range(1 << self.random.randrange(10))}
             with self.overwritten(words):
                 self.check(f"round {number}")
+
+    def test_changed_header(self):
+        for number in range(50):
+            at = self.random.randrange(HEADER)
+            with self.overwritten({at: self.random.randbytes(self.random.randrange(1, HEADER - at + 1))}):
+                answer = weir("stat", "--segment", self.path)
+                self.assertIn(answer.returncode, (0, 1), f"round {number}, SEED={SEED}: {answer.stderr}")
+                self.assertRegex(answer.stderr, (r"\A\Z", r"\Aweir: [ -~]+\n\Z")[answer.returncode])
+
+    def counts(self):
+        """By place of the class, and what is said of the law there."""
+        pools = json.loads(self.stat("counts", "--json"))["pools"]
+        sizes = {(pool["name"], node["node"], size["bytes"]): size for pool in pools for node in pool["nodes"]
+                 for size in node["classes"]}
+        return {place: ([size[name] for name in COUNTS], size["law"]) for place, size in sizes.items()}
+
+    def test_each_false_count_is_noticed(self):
+        true, falsified = self.counts(), 0
+        for at in self.used:
+            word, = WORD.unpack(os.pread(self.fd, WORD.size, at))
+            with self.overwritten({at: WORD.pack((word + 1000) % (1 << 64))}):
+                seen = self.counts()
+            for place in true.keys() & seen.keys():
+                if seen[place][0] != true[place][0]:
+                    falsified += 1
+                    self.assertEqual(seen[place][1], "moving", f"word at {at}: {seen[place]}")
+                    self.assertLess(max(seen[place][0]), 1 << 32, "a count below 0")
+        self.assertGreater(falsified, 20)
 
     def test_all_the_same(self):
         """Every record is live, and every index the greatest there is."""
