@@ -184,6 +184,22 @@ class Crash(unittest.TestCase):
             for end in pair:
                 self.assertIn(wire.ending(end)[2], ("end", "reset"))
 
+    def test_grace_ends_in_the_middle(self):
+        """What the grace cuts off must not look whole to the one who receives it."""
+        for way in (0, 1):
+            with self.subTest(way=("upload", "download")[way]):
+                proxy = self.start("--grace", "1")
+                with (wire.relayed(proxy, self.upstream) as pair,
+                      concurrent.futures.ThreadPoolExecutor(1) as background):
+                    sending = background.submit(wire.send, pair[way], DOWNLOAD)
+                    beginning = len(wire.receive_all(pair[1 - way], DOWNLOAD // 10))
+                    proxy.process.send_signal(signal.SIGINT)
+                    self.assertEqual(proxy.wait(), 0, proxy.said())
+                    self.assertRaises(OSError, sending.result)
+                    count, _, end = wire.ending(pair[1 - way])
+                    self.assertLess(beginning + count, DOWNLOAD)
+                    self.assertEqual(end, "reset", f"after {beginning + count} of {DOWNLOAD} bytes")
+
 
 if __name__ == "__main__":
     harness.main()
