@@ -38,6 +38,7 @@ struct Relay {
   std::promise<void> started;  ///< or the reason why not
   std::string failure;
   std::uint64_t accepted = 0;
+  std::uint64_t cut = 0;
   std::thread thread;
 };
 
@@ -80,6 +81,7 @@ void relay(Relay& self, Pool& pool, const Settings& settings, std::atomic<unsign
     self.started.set_value();
     worker.run();
     self.accepted = worker.accepted();
+    self.cut = worker.cut();
   } catch (const std::exception& error) {
     self.failure = error.what();
     if (!started) self.started.set_exception(std::current_exception());
@@ -132,9 +134,11 @@ class Proxy {
 
   int summarize() {
     std::uint64_t accepted = 0;
+    std::uint64_t cut = 0;
     int status = 0;
     for (const Relay& one : relays_) {
       accepted += one.accepted;
+      cut += one.cut;
       if (one.failure.empty()) continue;
       say(one.failure);
       status = 1;

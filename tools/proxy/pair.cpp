@@ -13,14 +13,19 @@ int unsent(int fd) {
   return ioctl(fd, SIOCOUTQ, &bytes) == 0 ? bytes : 0;
 }
 
+void reset_on_close(int fd) {
+  const linger at_once{.l_onoff = 1, .l_linger = 0};
+  setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+}
+
 }  // namespace
 
 Side& Side::peer() const { return this == &pair_.client() ? pair_.upstream() : pair_.client(); }
 
 Pair::~Pair() {
-  if (client_.failed == upstream_.failed) return;
-  const linger reset_on_close{.l_onoff = 1, .l_linger = 0};
-  setsockopt(survivor().fd(), SOL_SOCKET, SO_LINGER, &reset_on_close, sizeof reset_on_close);
+  for (const Side* side : {&client_, &upstream_}) {
+    if (was_cut || (side->peer().failed && !side->failed)) reset_on_close(side->fd());
+  }
 }
 
 void Pair::settle(Receiver& receiver) {
@@ -45,9 +50,7 @@ bool Pair::drained() const {
   return !connecting && done(client_) && done(upstream_);
 }
 
-bool Pair::lingers() const { return drained() && client_.failed != upstream_.failed && unsent(survivor().fd()) > 0; }
-
-bool Pair::finished() const { return drained() && !lingers(); }
+bool Pair::lingers() const { return client_.failed != upstream_.failed && unsent(survivor().fd()) > 0; }
 
 bool Pair::idle_since(Clock::time_point then) const {
   const bool quiet = last_active < then && client_.outbox.empty() && upstream_.outbox.empty();
@@ -62,9 +65,13 @@ void Pair::finish(Receiver& receiver) {
   settle(receiver);
 }
 
-void Pair::abort() {
-  shutdown(client_.fd(), SHUT_RDWR);
-  shutdown(upstream_.fd(), SHUT_RDWR);
+void Pair::cut(Receiver& receiver) {
+  was_cut = true;
+  for (Side* side : {&client_, &upstream_}) {
+    receiver.stop(*side);
+    side->ended = side->failed = true;
+  }
+  settle(receiver);
 }
 
 }  // namespace weir::proxy

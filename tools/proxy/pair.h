@@ -50,25 +50,25 @@ class Pair {
   /// Passes ends on, as far as the outboxes are empty. Call it after each change of a side.
   void settle(Receiver& receiver);
   /// True when both directions have ended, nothing is left to send and the kernel has no request of the pair but
-  /// receives: it can be destroyed.
-  bool finished() const;
-  /// True when only bytes that the kernel still holds for the side that gets a reset are in the way: ask again soon.
+  /// receives: it can be destroyed, unless it lingers.
+  bool drained() const;
+  /// True when the kernel still holds bytes for the side that gets a reset: ask again soon. REQUIRES: drained().
   bool lingers() const;
   /// True when nothing has moved since, and nobody waits for an answer.
   bool idle_since(Clock::time_point then) const;
   /// Ends an idle pair as if both peers had finished.
   void finish(Receiver& receiver);
-  /// Cuts both connections, whatever is left.
-  void abort();
+  /// Ends it with a reset on both sides, whatever is left; sends in flight are the caller's to cancel.
+  void cut(Receiver& receiver);
 
   Clock::time_point last_active{};
   std::size_t index = 0;  ///< in the worker's list
   bool connecting = true;
+  bool was_cut = false;
   bool unanswered = false;  ///< the client had the last word
 
  private:
   void pass_on_end(Side& from, Receiver& receiver);
-  bool drained() const;
   /// REQUIRES: one side has failed and the other has not.
   const Side& survivor() const { return client_.failed ? upstream_ : client_; }
 

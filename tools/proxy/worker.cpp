@@ -69,9 +69,9 @@ void Worker::watch_finish() {
   request(Operation::finish, nullptr, [&](io_uring_sqe* sqe) { io_uring_prep_poll_add(sqe, finish_, POLLIN); });
 }
 
-void Worker::cancel(Operation operation) {
+void Worker::cancel(Operation operation, const void* subject) {
   request(Operation::cancel, nullptr,
-          [&](io_uring_sqe* sqe) { io_uring_prep_cancel64(sqe, user_data(operation, nullptr), 0); });
+          [&](io_uring_sqe* sqe) { io_uring_prep_cancel64(sqe, user_data(operation, subject), 0); });
 }
 
 void Worker::run() {
@@ -167,6 +167,7 @@ void Worker::on_accept(const io_uring_cqe& cqe) {
 
 void Worker::on_connect(Pair& pair, int result) {
   pair.connecting = false;
+  if (pair.was_cut) return settle(pair);
   if (result == 0) {
     receiver_->start(pair.client(), pair.client().fd());
     receiver_->start(pair.upstream(), pair.upstream().fd());
@@ -235,9 +236,10 @@ void Worker::send_listed() {
 
 void Worker::settle(Pair& pair) {
   pair.settle(*receiver_);
-  if (pair.finished()) {
+  if (!pair.drained()) return;
+  if (!pair.lingers()) {
     destroy(pair);
-  } else if (pair.lingers() && std::find(lingering_.begin(), lingering_.end(), &pair) == lingering_.end()) {
+  } else if (std::find(lingering_.begin(), lingering_.end(), &pair) == lingering_.end()) {
     lingering_.push_back(&pair);
   }
 }
@@ -256,7 +258,7 @@ void Worker::destroy(Pair& pair) {
 void Worker::start_finishing() {
   finishing_ = true;
   deadline_ = now_ + settings_.grace;
-  cancel(Operation::accept);
+  cancel(Operation::accept, nullptr);
 }
 
 /// What must happen by the clock: late resets, a second try at accepting, and the end of pairs when finishing.
@@ -271,12 +273,23 @@ void Worker::finish_idle() {
   for (std::size_t i = pairs_.size(); i > 0; --i) {
     Pair& pair = *pairs_[i - 1];
     if (now_ > deadline_) {
-      pair.abort();
+      cut(pair);
     } else if (pair.idle_since(now_ - kIdleWhenFinishing)) {
       pair.finish(*receiver_);
       settle(pair);
     }
   }
+}
+
+void Worker::cut(Pair& pair) {
+  if (pair.was_cut) return;
+  ++cut_;
+  pair.cut(*receiver_);
+  if (pair.connecting) cancel(Operation::connect, &pair);
+  for (Side* side : {&pair.client(), &pair.upstream()}) {
+    if (side->outbox.in_flight()) cancel(Operation::send, side);
+  }
+  settle(pair);
 }
 
 }  // namespace weir::proxy

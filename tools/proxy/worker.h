@@ -39,6 +39,8 @@ class Worker {
   void run();
 
   std::uint64_t accepted() const { return accepted_; }
+  /// Pairs that the grace time was too short for.
+  std::uint64_t cut() const { return cut_; }
 
  private:
   enum class Operation : std::uint8_t { accept, connect, send, finish, cancel };
@@ -50,7 +52,7 @@ class Worker {
 
   void arm_accept();
   void watch_finish();
-  void cancel(Operation operation);
+  void cancel(Operation operation, const void* subject);
   void end_requests();
 
   void wait(bool at_once);
@@ -70,6 +72,7 @@ class Worker {
   void destroy(Pair& pair);
   void start_finishing();
   void finish_idle();
+  void cut(Pair& pair);
 
   const Settings& settings_;
   Ring ring_;
@@ -82,6 +85,7 @@ class Worker {
   std::size_t requests_ = 0;  ///< our own, with the kernel
   std::size_t backlogged_ = 0;
   std::uint64_t accepted_ = 0;
+  std::uint64_t cut_ = 0;
   Clock::time_point now_ = Clock::now();
   Clock::time_point deadline_{};
   std::vector<std::unique_ptr<Pair>> pairs_;
