@@ -44,8 +44,6 @@ struct PoolRecord {
   std::uint32_t first_lane;  ///< in each node's lanes, the lane of the smallest class
   std::uint32_t class_count;
   std::array<char, 32> name;
-  Count slab_bytes;  ///< of all slabs that were given to a class
-  Count ring_bytes;  ///< memory of buffer rings
 };
 
 struct ArenaRecord {
