@@ -144,8 +144,9 @@ class Proxy {
       status = 1;
     }
     pool_.flush();
-    say("relayed " + std::to_string(accepted) +
-        " connections; all buffers are back: " + (pool_.counts().user == 0 ? "yes" : "NO"));
+    const std::string late = cut > 0 ? ", of which " + std::to_string(cut) + " were cut when the grace ended" : "";
+    say("relayed " + std::to_string(accepted) + " connections" + late +
+        "; all buffers are back: " + (pool_.counts().user == 0 ? "yes" : "NO"));
     return status;
   }
 
