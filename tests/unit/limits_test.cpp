@@ -55,10 +55,6 @@ TEST_F(LimitsDeathTest, NoRoomForTheSegmentsFileIsAnError) {
       ExitedWithCode(1), "refused: cannot make the statistics segment.*ulimit");
 }
 
-// The sanitizers' shadow needs the whole address space, their checks of virtual calls need descriptors, and they make a
-// lock of memory do nothing.
-#ifndef WEIR_SANITIZED
-
 TEST_F(LimitsDeathTest, NoDescriptorForTheSegmentIsAnError) {
   EXPECT_EXIT(
       {
@@ -67,6 +63,9 @@ TEST_F(LimitsDeathTest, NoDescriptorForTheSegmentIsAnError) {
       },
       ExitedWithCode(1), "refused: cannot make the statistics segment");
 }
+
+// The sanitizers' shadow needs the whole address space, and they make a lock of memory do nothing.
+#ifndef WEIR_SANITIZED
 
 TEST_F(LimitsDeathTest, NoAddressSpaceForTheSegmentIsAnError) {
   EXPECT_EXIT(
