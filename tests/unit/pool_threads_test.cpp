@@ -212,6 +212,7 @@ TEST(PoolThreads, PoolsComeAndGoUnderLivingThreads) {
         turn.arrive_and_wait();  // the pool is there
         for (int j = 0; j < 50; ++j) EXPECT_TRUE(pool->lend(static_cast<std::size_t>(j) * 20));
         turn.arrive_and_wait();  // nobody uses it any more
+        turn.arrive_and_wait();  // it was walked: a thread that ends gives buffers back
       }
     });
   }
@@ -220,6 +221,7 @@ TEST(PoolThreads, PoolsComeAndGoUnderLivingThreads) {
     turn.arrive_and_wait();
     turn.arrive_and_wait();
     expect_law(*pool, 0);
+    turn.arrive_and_wait();
     pool.reset();
   }
   for (std::thread& thread : threads) thread.join();
