@@ -46,7 +46,6 @@ class BufferRing {
   std::uint16_t group() const noexcept;
 
  private:
-  friend class Receiver;
   std::unique_ptr<detail::RingSlots> slots_;
 };
 

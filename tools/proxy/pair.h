@@ -23,11 +23,12 @@ class Side : public Inflow {
   int fd() const { return socket_.get(); }
 
   Outbox outbox;
-  bool ended = false;   ///< nothing more comes in
-  bool failed = false;  ///< it ended by an error, or cannot be written to
-  bool shut = false;    ///< we have said that nothing more goes out
-  bool paused = false;  ///< the peer's outbox is full
-  bool listed = false;  ///< the worker has it on its list of outboxes to send
+  bool ended = false;       ///< nothing more comes in
+  bool failed = false;      ///< it ended by an error, or cannot be written to
+  bool shut = false;        ///< we have said that nothing more goes out
+  bool paused = false;      ///< the peer's outbox is full
+  bool backlogged = false;  ///< the worker counts its outbox as one with something in it
+  bool listed = false;      ///< the worker has it on its list of outboxes to send
 
  private:
   Pair& pair_;

@@ -188,8 +188,8 @@ void Worker::on_received(Side& side, Received&& received) {
     side.failed = side.failed || received.error != 0;
     settle(side.pair());
   } else if (!to.failed) {
-    if (to.outbox.empty()) ++backlogged_;
     to.outbox.push(std::move(received.data));
+    count_backlog(to);
     list(to);
     if (side.paused || to.outbox.size() < outbox_limit()) return;
     side.paused = true;
@@ -205,7 +205,7 @@ void Worker::on_sent(Side& side, int result) {
     side.failed = true;
     side.outbox.discard();
   }
-  if (side.outbox.empty()) --backlogged_;
+  count_backlog(side);
   if (!side.outbox.empty()) list(side);
   if (from.paused && side.outbox.size() <= outbox_limit() / 4) {
     from.paused = false;
@@ -217,6 +217,13 @@ void Worker::on_sent(Side& side, int result) {
 /// Slow readers share half of what the thread's receives can use, so that they cannot starve the others.
 std::size_t Worker::outbox_limit() const {
   return std::clamp(buffers_ / 2 / std::max<std::size_t>(backlogged_, 1), kLeastQueued, kMostQueued);
+}
+
+void Worker::count_backlog(Side& side) {
+  const bool backlogged = !side.outbox.empty();
+  if (backlogged == side.backlogged) return;
+  side.backlogged = backlogged;
+  backlogged ? ++backlogged_ : --backlogged_;
 }
 
 void Worker::list(Side& side) {
@@ -236,6 +243,8 @@ void Worker::send_listed() {
 
 void Worker::settle(Pair& pair) {
   pair.settle(*receiver_);
+  count_backlog(pair.client());  // a side that failed has dropped what was in its outbox
+  count_backlog(pair.upstream());
   if (!pair.drained()) return;
   if (!pair.lingers()) {
     destroy(pair);

@@ -66,6 +66,7 @@ class Worker {
   void on_sent(Side& side, int result);
 
   void list(Side& side);
+  void count_backlog(Side& side);
   void send_listed();
   std::size_t outbox_limit() const;
   void settle(Pair& pair);
