@@ -1,5 +1,6 @@
 #pragma once
 
+#include <weir/detail/guard.h>
 #include <weir/detail/magazine.h>
 
 #include <cstddef>
@@ -40,6 +41,12 @@ class [[nodiscard]] Loan {
   std::uint32_t size() const noexcept { return size_; }
   std::span<std::byte> bytes() const noexcept { return {data_, size_}; }
 
+  /// The buffer alone, for C code; it stays lent until Pool::adopt() makes a loan of it again.
+  [[nodiscard]] std::byte* release() noexcept {
+    size_ = 0;
+    return std::exchange(data_, nullptr);
+  }
+
   /// Keeps the first `size` bytes in use. REQUIRES: size <= size().
   void truncate(std::uint32_t size) noexcept { size_ = size; }
 
@@ -48,6 +55,7 @@ class [[nodiscard]] Loan {
   Loan(std::byte* data, std::uint32_t lane, std::uint32_t size) noexcept : data_(data), lane_(lane), size_(size) {}
 
   void drop() noexcept {
+    detail::guard_drop(data_, lane_);
     if (!detail::magazine_at(detail::thread_lanes, lane_).push(data_)) [[unlikely]]
       detail::drop_slowly(data_, lane_);
   }
@@ -66,11 +74,24 @@ struct LoanParts {
   std::uint32_t lane;
   std::uint32_t size;
 
+  /// A loan of a buffer that a user has already, taken apart before.
   Loan join() const noexcept { return {data, lane, size}; }
+  /// A loan of a buffer from the pool; an empty one of none.
+  Loan lend() const noexcept {
+    if (data != nullptr) guard_lend(data, lane);
+    return join();
+  }
   static LoanParts take(Loan&& loan) noexcept {
     return {std::exchange(loan.data_, nullptr), loan.lane_, std::exchange(loan.size_, 0)};
   }
   static std::uint32_t lane_of(const Loan& loan) noexcept { return loan.lane_; }
+  /// As lend(), into a loan. REQUIRES: it is empty.
+  void lend_into(Loan& loan) const noexcept {
+    guard_lend(data, lane);
+    loan.data_ = data;
+    loan.lane_ = lane;
+    loan.size_ = size;
+  }
 };
 
 }  // namespace detail

@@ -15,9 +15,13 @@ struct Options {
   std::string name = "pool";      ///< shown by `weir stat`; at most 31 bytes are kept
   std::size_t bytes = 64u << 20;  ///< memory of the pool over all its nodes, mapped and populated at construction
   std::vector<std::uint32_t> classes{512, 1024, 2048, 4096, 8192, 16384, 32768, 65536};  ///< buffer sizes, ascending
-  std::size_t slab_bytes = 256u << 10;  ///< a power of two from 64 KiB to 2 MiB, at least the largest class
+  std::vector<std::uint32_t> page_classes{4096, 16384, 65536};  ///< sizes of the page-aligned buffers, ascending
+  std::size_t max_bytes = 0;            ///< most memory that the pool may map; 0: no more than `bytes`
+  std::size_t slab_bytes = 2u << 20;    ///< most memory that a class takes at once: a power of two from 64 KiB to 2 MiB
   Pages pages = Pages::automatic;       ///< automatic and huge_2m start at 2 MiB hugetlb; the others lower
   bool strict = false;                  ///< true: refuse memory that is not exactly what `pages` asks for
+  bool trace = false;                   ///< true: note who borrows each buffer; slower
+  bool scrub = false;                   ///< true: overwrite each dropped buffer with zeros; slower
   std::uint32_t receive_bytes = 16384;  ///< size of the buffers that a receiver's ring holds
   std::uint32_t ring_entries = 256;     ///< slots of a receiver's buffer ring: a power of two up to 32,768
 

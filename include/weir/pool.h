@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,8 @@ namespace weir {
 namespace detail {
 class PoolState;
 }
+
+class Lane;
 
 /// Where the buffers are; `capacity == free + cached + user + kernel_ring + kernel_request`, exact when quiescent.
 struct Counts {
@@ -55,16 +58,28 @@ class Pool {
 
   /// A buffer of the smallest class that holds `bytes`, on the calling thread's node where that has one. Empty when
   /// the budget is spent or no class is as large.
-  Loan lend(std::size_t bytes) noexcept {
-    if (bytes > kTableBytes) [[unlikely]]
-      return lend_large(bytes).join();
-    const std::uint32_t lane = lane_of_[(bytes + kGranule - 1) / kGranule];
-    detail::Magazine& magazine = detail::magazine_at(detail::thread_home_lanes, lane);
-    std::byte* const buffer = magazine.pop();
-    if (buffer == nullptr) [[unlikely]]
-      return lend_slowly(lane).join();
-    return detail::LoanParts{buffer, magazine.lane, magazine.bytes}.join();
-  }
+  Loan lend(std::size_t bytes) noexcept { return lend_of(lane_for(bytes)); }
+
+  /// Lane::lend_many() of lane(bytes).
+  std::size_t lend_many(std::size_t bytes, std::span<Loan> loans) noexcept;
+
+  /// The same from the page-aligned classes (WEIR_PAGE_CLASSES): for files and O_DIRECT.
+  Loan lend_pages(std::size_t bytes) noexcept;
+
+  /// Maps `bytes` more than there are, within max_bytes; whoever waits is woken. Call it off the data path: it takes
+  /// the time of a page fault for each page. Throws Error when the budget is spent or there is no memory.
+  void reserve(std::size_t bytes);
+  /// Gives the system every arena without a buffer in use, but for the first of each node. Returns how many bytes.
+  std::size_t trim() noexcept;
+
+  /// The class that lend(bytes) would use, looked up once.
+  Lane lane(std::size_t bytes) noexcept;
+  /// The class that lend_pages(bytes) would use, looked up once.
+  Lane page_lane(std::size_t bytes) noexcept;
+
+  /// Makes a loan of what Loan::release() gave, with the whole buffer in use. A pointer that is not the start of a
+  /// buffer of this pool is fatal. O(1).
+  Loan adopt(std::byte* buffer) noexcept;
 
   /// Gives the buffers in the calling thread's magazines back to the depots; call it before a long sleep.
   void flush() noexcept;
@@ -81,14 +96,46 @@ class Pool {
   detail::PoolState& state() noexcept { return *state_; }
 
  private:
+  friend class Lane;
   static constexpr std::size_t kGranule = 64;
   static constexpr std::size_t kTableBytes = std::size_t{64} * 1024;
 
+  Loan lend_of(std::uint32_t lane) noexcept {
+    detail::Magazine& magazine = detail::magazine_at(detail::thread_home_lanes, lane);
+    std::byte* const buffer = magazine.pop();
+    if (buffer == nullptr) [[unlikely]]
+      return lend_slowly(lane).lend();
+    return detail::LoanParts{buffer, magazine.lane, magazine.bytes}.lend();
+  }
+  std::uint32_t lane_for(std::size_t bytes) const noexcept {
+    return bytes > kTableBytes ? lane_for_large(bytes) : lane_of_[(bytes + kGranule - 1) / kGranule];
+  }
+  std::uint32_t lane_for_large(std::size_t bytes) const noexcept;
+  std::uint32_t lane_of_class(std::size_t index) const noexcept;
   detail::LoanParts lend_slowly(std::uint32_t lane) noexcept;
-  detail::LoanParts lend_large(std::size_t bytes) noexcept;
 
   std::array<std::uint32_t, kTableBytes / kGranule + 1> lane_of_{};
   std::unique_ptr<detail::PoolState> state_;
 };
+
+/// A size class of a pool, looked up once. Cheap to copy. REQUIRES: the pool outlives it.
+class Lane {
+ public:
+  /// As Pool::lend() of the size that it was looked up for.
+  Loan lend() noexcept { return pool_->lend_of(lane_); }
+  /// As many loans as `loans` has room for, faster than one by one. Returns how many there were; those are the first.
+  /// REQUIRES: every loan in `loans` is empty.
+  std::size_t lend_many(std::span<Loan> loans) noexcept;
+
+ private:
+  friend class Pool;
+  Lane(Pool& pool, std::uint32_t lane) : pool_(&pool), lane_(lane) {}
+
+  Pool* pool_;
+  std::uint32_t lane_;
+};
+
+/// Drops all of them: faster than one by one where they are many.
+void drop_many(std::span<Loan> loans) noexcept;
 
 }  // namespace weir

@@ -56,8 +56,8 @@ RingRecord* take_ring_record() {
 RingMemory::RingMemory(PoolState& pool, std::size_t bytes)
     : pool_(pool), bytes_(bytes), memory_(pool.take_pages(bytes)) {
   if (memory_ == nullptr) {
-    throw Error(ENOMEM, "the pool has no slab left for a buffer ring of " + base::format_size(bytes) +
-                            ": raise WEIR_BYTES (or WEIR_SLAB, when the ring is larger than a slab)");
+    throw Error(ENOMEM, "the pool has no memory left for a buffer ring of " + base::format_size(bytes) +
+                            ": raise WEIR_BYTES, or lower WEIR_RING_ENTRIES");
   }
 }
 
@@ -87,6 +87,7 @@ RingSlots::~RingSlots() {
   pool_.remove_holder(*this);
   os::unregister_buffer_ring(ring_, group_);
   std::erase(held_, nullptr);
+  for (std::byte* buffer : held_) guard_withdraw(buffer, depot_.lane());
   depot_.give(held_);
   // What the ring counted goes on counting when its record is gone.
   depot_.record().lends.fetch_add(record_->claimed.load(std::memory_order_relaxed), std::memory_order_relaxed);
@@ -114,6 +115,8 @@ void RingSlots::publish_stock() noexcept { record_->filled.store(stock(), std::m
 bool RingSlots::provide(Loan& loan) noexcept {
   if (empty_.empty() || !loan || LoanParts::lane_of(loan) != depot_.lane()) return false;
   std::byte* const buffer = LoanParts::take(std::move(loan)).data;
+  guard_drop(buffer, depot_.lane());
+  if (LoanWatch* watch = depot_.watch()) watch->on_drop(buffer, depot_.bytes());
   fill({&buffer, 1});
   add_alone(record_->provided, 1);
   advance(1);
@@ -127,7 +130,7 @@ std::uint32_t RingSlots::replenish() noexcept {
     const std::size_t got = take_batch(depot_, std::span(batch).first(want));
     fill(std::span(batch).first(got));
     advance(got);
-    if (got == 0) break;
+    if (got == 0 && (stock() > 0 || !pool_.reclaim(depot_))) break;
   }
   return stock();
 }
@@ -140,6 +143,8 @@ Loan RingSlots::claim(const io_uring_cqe& cqe) noexcept {
   }
   std::byte* const buffer = std::exchange(held_[bid], nullptr);
   empty_.push_back(bid);
+  guard_claim(buffer, depot_.lane());
+  if (LoanWatch* watch = depot_.watch()) watch->on_lend(buffer, depot_.bytes());
   add_alone(record_->claimed, 1);
   publish_stock();
   return LoanParts{buffer, depot_.lane(), static_cast<std::uint32_t>(std::max(cqe.res, 0))}.join();

@@ -16,9 +16,7 @@ constexpr std::uint32_t kNoLane = (detail::kLanesPerNode - 1) * detail::kMagazin
 Pool::Pool(const Options& options) : state_(std::make_unique<detail::PoolState>(options)) {
   const detail::SizeClasses& classes = state_->classes();
   for (std::size_t i = 0; i < lane_of_.size(); ++i) {
-    const std::size_t index = classes.index_for(i * kGranule);
-    const auto lane = static_cast<std::uint32_t>(state_->first_lane() + index) * detail::kMagazineBytes;
-    lane_of_[i] = index < classes.count() ? lane : kNoLane;
+    lane_of_[i] = lane_of_class(classes.index_for(i * kGranule));
   }
 }
 
@@ -35,15 +33,59 @@ detail::LoanParts Pool::lend_slowly(std::uint32_t lane) noexcept {
   return state_->lend(lane / detail::kMagazineBytes - state_->first_lane());
 }
 
-detail::LoanParts Pool::lend_large(std::size_t bytes) noexcept {
-  const std::size_t index = state_->classes().index_for(bytes);
-  return index < state_->classes().count() ? state_->lend(index) : detail::LoanParts{};
+std::size_t Pool::lend_many(std::size_t bytes, std::span<Loan> loans) noexcept { return lane(bytes).lend_many(loans); }
+
+std::size_t Lane::lend_many(std::span<Loan> loans) noexcept {
+  std::size_t lent = 0;
+  while (lent < loans.size()) {
+    detail::Magazine& magazine = detail::magazine_at(detail::thread_home_lanes, lane_);
+    lent += detail::pop_many(magazine, loans.subspan(lent));
+    if (lent == loans.size()) break;
+    const detail::LoanParts next = pool_->lend_slowly(lane_);  // refills the magazine too
+    if (next.data == nullptr) break;
+    next.lend_into(loans[lent++]);
+  }
+  return lent;
 }
 
-void Pool::flush() noexcept {
-  detail::for_own_magazines(
-      [](detail::Magazine& magazine, detail::Depot& depot) { detail::flush(magazine, depot, 0); });
+void drop_many(std::span<Loan> loans) noexcept {
+  while (!loans.empty()) {
+    loans = loans.subspan(detail::push_many(loans));
+    if (!loans.empty()) {
+      loans.front() = Loan{};
+      loans = loans.subspan(1);
+    }
+  }
 }
+
+Lane Pool::lane(std::size_t bytes) noexcept { return {*this, lane_for(bytes)}; }
+
+Lane Pool::page_lane(std::size_t bytes) noexcept {
+  return {*this, lane_of_class(state_->classes().index_for(bytes, detail::Alignment::page))};
+}
+
+Loan Pool::lend_pages(std::size_t bytes) noexcept { return page_lane(bytes).lend(); }
+
+Loan Pool::adopt(std::byte* buffer) noexcept { return state_->adopt(buffer).join(); }
+
+void Pool::reserve(std::size_t bytes) { state_->reserve(bytes); }
+
+std::size_t Pool::trim() noexcept {
+  flush();
+  return state_->trim();
+}
+
+std::uint32_t Pool::lane_for_large(std::size_t bytes) const noexcept {
+  return lane_of_class(state_->classes().index_for(bytes));
+}
+
+/// The lane of no class, where the index is of none.
+std::uint32_t Pool::lane_of_class(std::size_t index) const noexcept {
+  if (index == state_->classes().count()) return kNoLane;
+  return static_cast<std::uint32_t>(state_->first_lane() + index) * detail::kMagazineBytes;
+}
+
+void Pool::flush() noexcept { detail::flush_own_magazines(); }
 
 const Options& Pool::options() const noexcept { return state_->options(); }
 

@@ -10,9 +10,10 @@
 
 #include "core/arena.h"
 #include "core/depot.h"
-#include "core/node_stock.h"
+#include "core/node_memory.h"
 #include "core/segment.h"
 #include "core/size_classes.h"
+#include "core/slab_map.h"
 
 namespace weir::detail {
 
@@ -23,23 +24,6 @@ class KernelHolder {
 
  protected:
   ~KernelHolder() = default;
-};
-
-/// A record of the segment, live as long as this is.
-template <typename Record>
-class RecordHold {
- public:
-  explicit RecordHold(Record* record) : record_(record) {}
-  RecordHold(RecordHold&& other) noexcept : record_(std::exchange(other.record_, nullptr)) {}
-  RecordHold& operator=(RecordHold&&) = delete;
-  ~RecordHold() {
-    if (record_ != nullptr) free_record(*record_);
-  }
-  Record* operator->() const { return record_; }
-  Record& operator*() const { return *record_; }
-
- private:
-  Record* record_;
 };
 
 /// A pool behind its public face: its memory, its depots, and who else holds its buffers.
@@ -54,8 +38,19 @@ class PoolState {
 
   /// A buffer of the class, from the nearest node that has one; empty when none has.
   LoanParts lend(std::size_t class_index) noexcept;
+  /// Takes from all classes of the depot's node the slabs that are whole, for this one, which has none. True when there
+  /// were any.
+  bool reclaim(const Depot& depot) noexcept;
   /// A buffer of this depot alone.
   LoanParts lend_from(Depot& depot) noexcept;
+
+  /// A loan of a buffer that is out; anything else is fatal.
+  LoanParts adopt(std::byte* buffer) noexcept;
+
+  /// Maps `bytes` more, spread over the nodes. Throws Error.
+  void reserve(std::size_t bytes);
+  /// Gives the system what no buffer needs, but for the first arena of each node. Returns how many bytes.
+  std::size_t trim() noexcept;
 
   /// The depot of the class on the calling thread's node.
   Depot& home_depot(std::size_t class_index) noexcept;
@@ -76,29 +71,31 @@ class PoolState {
   const SizeClasses& classes() const { return classes_; }
   /// In each node's lanes, the lane of the first class.
   std::uint32_t first_lane() const { return first_lane_; }
-  std::span<const Arena> arenas() const { return arenas_; }
+  std::vector<Arena> arenas() const;
   std::uint32_t id() const;
   Counts counts() const;
   std::string check_all() const;
 
  private:
-  std::size_t node_count() const { return stocks_.size(); }
+  std::size_t node_count() const { return nodes_.size(); }
   Depot& depot(std::size_t node, std::size_t class_index) { return *depots_[node * classes_.count() + class_index]; }
-  void map_nodes();
+  void make_nodes();
   void make_depots();
-  void publish(const Arena& arena);
+  LoanParts lend_nearby(std::uint32_t node, std::size_t class_index) noexcept;
+  bool reclaim_node(std::size_t node) noexcept;
   void retire() noexcept;
   void refuse_loans_out() const;
 
   const Options options_;
+  const std::size_t node_bytes_;    ///< at the start
+  const std::size_t region_bytes_;  ///< address space of a node
   const SizeClasses classes_;
-  const std::size_t node_bytes_;
   std::unique_ptr<Reservation> reservation_;
+  SlabMap map_;
   RecordHold<PoolRecord> record_;
   const std::uint32_t first_lane_;  ///< of the record, which a child of fork has not
-  std::vector<RecordHold<ArenaRecord>> arena_records_;
-  std::vector<Arena> arenas_;
-  std::vector<std::unique_ptr<NodeStock>> stocks_;
+  std::vector<std::unique_ptr<NodeMemory>> nodes_;
+  std::unique_ptr<LoanWatch> watch_;  ///< nullptr: no lend or drop is watched
   std::vector<std::unique_ptr<Depot>> depots_;
   std::mutex holders_mutex_;
   std::vector<const KernelHolder*> holders_;

@@ -58,14 +58,20 @@ int populate(std::byte* base, std::size_t bytes, PageKind kind) {
   return 0;
 }
 
-/// True when every page of the arena is on its node.
-bool verify_node(const std::byte* base, const Grade& grade) {
+/// Asks the kernel whether every page of the arena is on its node.
+void verify_node(const std::byte* base, Grade& grade) {
   const std::size_t pages = grade.bytes / grade.page_bytes;
   std::vector<void*> addresses(pages);
   std::vector<int> nodes(pages, -1);
   for (std::size_t i = 0; i < pages; ++i) addresses[i] = const_cast<std::byte*>(base) + i * grade.page_bytes;
-  if (os::query_nodes(addresses, nodes) != 0) return false;
-  return std::all_of(nodes.begin(), nodes.end(), [&](int node) { return node == grade.node; });
+  const int error = os::query_nodes(addresses, nodes);
+  const auto here = static_cast<std::size_t>(std::count(nodes.begin(), nodes.end(), grade.node));
+  grade.bound = error == 0 && here == pages;
+  if (error != 0) {
+    add_reason(grade, with_error("the kernel does not tell on which node its pages are", error));
+  } else if (!grade.bound) {
+    add_reason(grade, std::to_string(pages - here) + " of its " + std::to_string(pages) + " pages are on another node");
+  }
 }
 
 void grade_transparent(const std::byte* base, Grade& grade) {
@@ -129,7 +135,7 @@ int try_rung(const Rung& rung, Arena& arena) {
   grade.page_bytes = rung.page_bytes;
   grade.huge_tlb = rung.kind == PageKind::huge_tlb_2m;
   if (rung.kind == PageKind::transparent_huge) grade_transparent(arena.base, grade);
-  grade.bound = verify_node(arena.base, grade);
+  verify_node(arena.base, grade);
   lock_pages(arena.base, grade);
   return 0;
 }
@@ -146,9 +152,7 @@ Reservation::Reservation(std::size_t bytes)
   }
 }
 
-Reservation::~Reservation() {
-  if (base_ != nullptr) os::release(base_, bytes_);
-}
+Reservation::~Reservation() { os::release(base_, bytes_); }
 
 Arena map_arena(std::byte* base, std::size_t bytes, int node, const Options& options) {
   Arena arena{.base = base, .grade = {}};

@@ -44,9 +44,10 @@ Counts counts_of_lane(const Segment& segment, std::uint32_t lane_index) {
   std::uint64_t lends = load(lane.lends);
   std::uint64_t drops = load(lane.drops);
   for_magazines(segment, lane_index, [&](const Magazine& magazine) {
-    counts.cached += magazine.count();
-    lends += load(magazine.lends);
-    drops += magazine.drops();
+    const std::uint64_t state = load(magazine.state);
+    counts.cached += Magazine::count_of(state);
+    lends += Magazine::lends_of(state);
+    drops += Magazine::lends_of(state) + Magazine::count_of(state) - load(magazine.stocked);
   });
   for (const RingRecord& ring : segment.rings) {
     if (ring.live.load(std::memory_order_acquire) == 0 || ring.lane != lane_index) continue;
@@ -60,7 +61,10 @@ Counts counts_of_lane(const Segment& segment, std::uint32_t lane_index) {
 
 std::uint64_t lends_of_lane(const Segment& segment, std::uint32_t lane_index) {
   std::uint64_t lends = load(segment.lanes[lane_index].lends);
-  for_magazines(segment, lane_index, [&](const Magazine& magazine) { lends += load(magazine.lends); });
+  for_magazines(segment, lane_index, [&](const Magazine& magazine) { lends += magazine.lends(); });
+  for (const RingRecord& ring : segment.rings) {
+    if (ring.live.load(std::memory_order_acquire) != 0 && ring.lane == lane_index) lends += load(ring.claimed);
+  }
   return lends;
 }
 

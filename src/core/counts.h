@@ -21,7 +21,7 @@ bool is_sound(const PoolRecord& pool);
 
 Counts counts_of_lane(const Segment& segment, std::uint32_t lane_index);
 
-/// Lends of the lane so far, by all threads.
+/// Loans of the lane so far, claimed ones counted.
 std::uint64_t lends_of_lane(const Segment& segment, std::uint32_t lane_index);
 
 /// REQUIRES: is_sound(pool).

@@ -1,15 +1,15 @@
 #include "core/depot.h"
 
-#include <weir/error.h>
+#include <weir/detail/guard.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
+#include <bit>
 #include <new>
 
+#include "base/fatal.h"
 #include "base/units.h"
 #include "os/event.h"
-#include "os/memory.h"
 
 namespace weir::detail {
 namespace {
@@ -17,6 +17,14 @@ namespace {
 std::array<std::atomic<Depot*>, kLanes> depots{};
 
 constexpr std::size_t kMostWaiters = kMaxReceivers;
+constexpr std::size_t kRecentBytes = 4 * base::kMiB;
+constexpr std::size_t kLeastRecent = 64;
+constexpr std::size_t kMostRecent = 2048;  // a consumer that runs ahead brings so many at once
+constexpr std::uint32_t kLine = 64;
+
+// An offset below 2^21 times 2^48 / stride, rounded up, gives the index exactly: the error stays below one.
+constexpr unsigned kInverseShift = 48;
+constexpr std::uint64_t kInverseOne = 1ULL << kInverseShift;
 
 }  // namespace
 
@@ -26,77 +34,173 @@ void set_depot(std::uint32_t lane_index, Depot* depot) noexcept {
   depots[lane_index].store(depot, std::memory_order_release);
 }
 
-Depot::Depot(NodeStock& stock, SizeClass size_class, std::uint32_t lane_index, std::size_t most_slabs,
-             std::uint32_t magazine_capacity)
+Depot::Depot(NodeStock& stock, const SizeClass& size_class, std::uint32_t lane_index, std::uint32_t magazine_capacity,
+             LoanWatch* watch)
     : source_(stock),
+      map_(stock.map()),
       class_(size_class),
+      order_(static_cast<unsigned>(std::countr_zero(size_class.slab_bytes / kGranule))),
+      inverse_stride_(kInverseOne / size_class.stride + 1),
       lane_index_(lane_index),
-      most_buffers_(most_slabs * size_class.per_slab),
       magazine_capacity_(magazine_capacity),
-      record_(segment().lanes[lane_index]) {
-  slabs_.reserve(most_slabs);
+      watch_(watch),
+      record_(segment().lanes[lane_index]),
+      most_recent_(std::clamp(kRecentBytes / size_class.bytes, kLeastRecent, kMostRecent)),
+      recent_(std::make_unique_for_overwrite<std::byte*[]>(most_recent_)),
+      partial_(map_),
+      whole_(map_) {
   magazines_.reserve(kMaxThreads);
   waiters_.reserve(kMostWaiters);
-  std::byte* list = os::reserve(base::round_up(most_buffers_ * sizeof(std::byte*), base::kSmallPage), base::kSmallPage);
-  if (list == nullptr) throw Error(ENOMEM, "no address space for a pool's lists: lower WEIR_BYTES");
-  stock_ = reinterpret_cast<std::byte**>(list);
   record_.bytes = size_class.bytes;
+  record_.alignment = size_class.alignment == Alignment::page ? base::kSmallPage : kLine;
+  record_.stride = size_class.stride;
+  record_.slab_bytes = size_class.slab_bytes;
   set_depot(lane_index_, this);
 }
 
 Depot::~Depot() {
-  os::release(reinterpret_cast<std::byte*>(stock_),
-              base::round_up(most_buffers_ * sizeof(std::byte*), base::kSmallPage));
   record_.~LaneRecord();
   new (&record_) LaneRecord{};
 }
 
 std::size_t Depot::take(std::span<std::byte*> out) noexcept {
   const std::lock_guard lock(mutex_);
-  if (free_ == 0 && !cut_slab()) return 0;
-  const std::size_t count = std::min(free_, out.size());
+  std::size_t count = take_recent(out);
+  while (count < out.size()) {
+    if (partial_.empty() && whole_.empty() && (count > 0 || !cut_slab())) break;
+    count += take_from_slab(partial_.empty() ? whole_.front() : partial_.front(), out.subspan(count));
+  }
   free_ -= count;
-  std::copy_n(stock_ + free_, count, out.begin());
-  note_out();
+  note_counts();
   return count;
 }
 
 void Depot::give(std::span<std::byte* const> buffers) noexcept {
   const std::lock_guard lock(mutex_);
-  push(buffers);
-  note_out();
+  for (auto rest = buffers; !rest.empty();) {
+    if (recent_count_ == most_recent_) send_home(most_recent_ / 2);
+    const std::size_t count = std::min(rest.size(), most_recent_ - recent_count_);
+    std::copy_n(rest.begin(), count, recent_.get() + recent_count_);
+    recent_count_ += count;
+    rest = rest.subspan(count);
+  }
+  free_ += buffers.size();
+  note_counts();
   if (!waiters_.empty()) wake(buffers.size());
 }
 
-void Depot::push(std::span<std::byte* const> buffers) {
-  std::copy(buffers.begin(), buffers.end(), stock_ + free_);
-  free_ += buffers.size();
+std::size_t Depot::give_back_slabs() noexcept {
+  const std::lock_guard lock(mutex_);
+  const std::size_t before = capacity_;
+  send_home(recent_count_);
+  while (!whole_.empty()) uncut_slab(whole_.front());
+  note_counts();
+  return (before - capacity_) / class_.per_slab * class_.slab_bytes;
 }
 
-void Depot::note_out() {
+std::size_t Depot::take_recent(std::span<std::byte*> out) {
+  const std::size_t count = std::min(out.size(), recent_count_);
+  recent_count_ -= count;
+  std::copy_n(recent_.get() + recent_count_, count, out.begin());
+  return count;
+}
+
+std::size_t Depot::take_from_slab(std::uint32_t granule, std::span<std::byte*> out) {
+  Slab& slab = map_[granule];
+  std::uint64_t* bits = map_.bits(granule);
+  std::byte* const start = map_.address(granule);
+  const std::size_t count = std::min<std::size_t>(slab.free_count, out.size());
+  std::size_t word = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    while (bits[word] == 0) ++word;
+    out[i] = start + (word * 64 + static_cast<unsigned>(std::countr_zero(bits[word]))) * class_.stride;
+    bits[word] &= bits[word] - 1;
+  }
+  const bool was_whole = slab.free_count == class_.per_slab;
+  slab.free_count -= static_cast<std::uint32_t>(count);
+  if (was_whole) {
+    whole_.remove(granule);
+    --whole_count_;
+    if (slab.free_count > 0) partial_.push(granule);
+  } else if (slab.free_count == 0) {
+    partial_.remove(granule);
+  }
+  return count;
+}
+
+/// The oldest of those that came home last go to their slabs.
+void Depot::send_home(std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) give_to_slab(recent_[i]);
+  std::copy(recent_.get() + count, recent_.get() + recent_count_, recent_.get());
+  recent_count_ -= count;
+}
+
+void Depot::give_to_slab(std::byte* buffer) {
+  const std::uint32_t granule = map_.start_of(buffer);
+  const std::uint32_t index = index_in_slab(granule, buffer);
+  std::uint64_t& word = map_.bits(granule)[index / 64];
+  const std::uint64_t bit = 1ULL << index % 64;
+  if ((word & bit) != 0)
+    base::fatal("a buffer of %u bytes was returned twice: two parts of the program held it", bytes());
+  word |= bit;
+  Slab& slab = map_[granule];
+  if (slab.free_count++ == 0) partial_.push(granule);
+  if (slab.free_count < class_.per_slab) return;
+  partial_.remove(granule);
+  whole_.push(granule);
+  ++whole_count_;
+  // One of the small ones stays: the next burst finds it. Large ones are dear, and back in a moment.
+  if (whole_count_ > 1 || class_.slab_bytes > kGranule) uncut_slab(granule);
+}
+
+std::uint32_t Depot::index_in_slab(std::uint32_t granule, const std::byte* buffer) const {
+  const auto offset = static_cast<std::uint64_t>(buffer - map_.address(granule));
+  return static_cast<std::uint32_t>(offset * inverse_stride_ >> kInverseShift);
+}
+
+bool Depot::is_buffer(std::uint32_t granule, const std::byte* address) const {
+  const std::uint32_t index = index_in_slab(granule, address);
+  return index < class_.per_slab && map_.address(granule) + std::size_t{index} * class_.stride == address;
+}
+
+void Depot::note_counts() {
+  record_.capacity.store(capacity_, std::memory_order_relaxed);
   record_.free.store(free_, std::memory_order_relaxed);
   const std::uint64_t out = capacity_ - free_;
   if (out > record_.high_water.load(std::memory_order_relaxed))
     record_.high_water.store(out, std::memory_order_relaxed);
 }
 
-/// Cuts a slab into buffers; its part of the list gets memory first, so that nothing can fail later.
 bool Depot::cut_slab() {
-  std::byte* slab = source_.take_slab();
-  if (slab == nullptr) return false;
-  const std::size_t listed = base::round_up(capacity_ * sizeof(std::byte*), base::kSmallPage);
-  const std::size_t needed = base::round_up((capacity_ + class_.per_slab) * sizeof(std::byte*), base::kSmallPage);
-  std::byte* list = reinterpret_cast<std::byte*>(stock_);
-  if (needed > listed && os::map_at(list + listed, needed - listed, os::PageKind::small) != 0) {
-    source_.give_slab(slab);
-    return false;
+  const std::uint32_t granule = source_.take(order_);
+  if (granule == kNoGranule) return false;
+  for (std::uint32_t i = 0; i < 1U << order_; ++i) {
+    map_[granule + i].state = Slab::State::cut;
+    map_[granule + i].order = static_cast<std::uint8_t>(order_);
+    map_[granule + i].lane = static_cast<std::uint16_t>(lane_index_);
   }
-  slabs_.push_back(slab);
-  for (std::size_t i = class_.per_slab; i > 0; --i) stock_[free_++] = slab + (i - 1) * class_.bytes;
+  std::uint64_t* bits = map_.bits(granule);
+  for (std::uint32_t i = 0; i < class_.per_slab; i += 64) {
+    const std::uint32_t left = class_.per_slab - i;
+    bits[i / 64] = left >= 64 ? ~std::uint64_t{0} : (1ULL << left) - 1;
+  }
+  map_[granule].free_count = class_.per_slab;
+  guard_cut(map_.address(granule), class_.slab_bytes);
+  whole_.push(granule);
+  ++whole_count_;
+  free_ += class_.per_slab;
   capacity_ += class_.per_slab;
-  record_.capacity.store(capacity_, std::memory_order_relaxed);
-  note_out();
   return true;
+}
+
+void Depot::uncut_slab(std::uint32_t granule) {
+  whole_.remove(granule);
+  --whole_count_;
+  for (std::uint32_t i = 0; i < 1U << order_; ++i) map_[granule + i].state = Slab::State::none;
+  free_ -= class_.per_slab;
+  capacity_ -= class_.per_slab;
+  guard_uncut(map_.address(granule), class_.slab_bytes);
+  source_.give(granule, order_);
 }
 
 void Depot::adopt(Magazine& magazine) noexcept {
@@ -114,8 +218,10 @@ void Depot::disown(Magazine& magazine) noexcept {
     magazine.capacity.store(0, std::memory_order_relaxed);
   }
   give({magazine.buffers, magazine.count()});
-  record_.lends.fetch_add(magazine.lends.load(std::memory_order_relaxed), std::memory_order_relaxed);
-  record_.drops.fetch_add(magazine.drops(), std::memory_order_relaxed);
+  const std::uint64_t lends = magazine.lends();
+  const std::uint64_t drops = lends + magazine.count() - magazine.stocked.load(std::memory_order_relaxed);
+  record_.lends.fetch_add(lends, std::memory_order_relaxed);
+  record_.drops.fetch_add(drops, std::memory_order_relaxed);
   magazine.~Magazine();
   new (&magazine) Magazine{};
 }
@@ -124,12 +230,16 @@ void Depot::retire() noexcept {
   const std::lock_guard lock(registry_mutex());  // a thread that ends now would take its magazine away
   while (!magazines_.empty()) disown(*magazines_.back());
   set_depot(lane_index_, nullptr);
+  guard_retire(lane());
 }
 
 bool Depot::wait(Waiter& waiter) noexcept {
   const std::lock_guard lock(mutex_);
   if (waiter.waiting) return true;
-  if (free_ > 0 || cut_slab() || waiters_.size() == kMostWaiters) return false;
+  if (free_ > 0 || cut_slab() || waiters_.size() == kMostWaiters) {
+    note_counts();
+    return false;
+  }
   waiter.waiting = true;
   waiters_.push_back(&waiter);
   set_magazines(0);
@@ -142,6 +252,13 @@ void Depot::stop_waiting(Waiter& waiter) noexcept {
   waiter.waiting = false;
   std::erase(waiters_, &waiter);
   if (waiters_.empty()) set_magazines(magazine_capacity_);
+}
+
+void Depot::wake_if_stocked() noexcept {
+  const std::lock_guard lock(mutex_);
+  if (waiters_.empty() || (free_ == 0 && !cut_slab())) return;
+  note_counts();
+  wake(free_);
 }
 
 void Depot::wake(std::size_t count) {

@@ -3,10 +3,12 @@
 #include <weir/detail/magazine.h>
 
 #include <cstddef>
+#include <memory>
 #include <mutex>
 #include <span>
 #include <vector>
 
+#include "core/loan_watch.h"
 #include "core/node_stock.h"
 #include "core/segment.h"
 #include "core/size_classes.h"
@@ -19,20 +21,24 @@ struct Waiter {
   bool waiting = false;  ///< guarded by the depot
 };
 
-/// A node's stock of free buffers of one size class, behind the threads' magazines. Thread safe.
+/// A node's stock of free buffers of one size class, behind the threads' magazines: a short stack of those that came
+/// home last, and the slabs. A slab that is whole again goes back to the node, but for one. Thread safe.
 class Depot {
  public:
-  /// Throws Error when there is no address space for its list of buffers.
-  Depot(NodeStock& stock, SizeClass size_class, std::uint32_t lane_index, std::size_t most_slabs,
-        std::uint32_t magazine_capacity);
+  /// `watch` is told of each lend and drop that comes by; nullptr: nobody is.
+  /// REQUIRES: with a watch, the magazine capacity is 0, so that all of them do.
+  Depot(NodeStock& stock, const SizeClass& size_class, std::uint32_t lane_index, std::uint32_t magazine_capacity,
+        LoanWatch* watch = nullptr);
   ~Depot();
   Depot(const Depot&) = delete;
   Depot& operator=(const Depot&) = delete;
 
-  /// Moves up to out.size() buffers out, cutting a new slab when it runs dry. Returns how many.
+  /// Moves up to out.size() buffers out, cutting a slab when it has none at all. Returns how many.
   std::size_t take(std::span<std::byte*> out) noexcept;
-  /// Brings buffers home and wakes as many waiters.
+  /// Brings buffers home and wakes as many waiters. A buffer that is home already is fatal, where it is seen.
   void give(std::span<std::byte* const> buffers) noexcept;
+  /// Gives the node every slab that is whole. Returns how many bytes.
+  std::size_t give_back_slabs() noexcept;
 
   /// Sets a thread's magazine up: from now on it may hold buffers of this lane.
   void adopt(Magazine& magazine) noexcept;
@@ -45,37 +51,55 @@ class Depot {
   /// magazines. False when there is a free buffer already: take it instead.
   bool wait(Waiter& waiter) noexcept;
   void stop_waiting(Waiter& waiter) noexcept;
+  /// Wakes those who wait when there is memory for them now.
+  void wake_if_stocked() noexcept;
 
   LaneRecord& record() const noexcept { return record_; }
   std::uint32_t lane() const noexcept { return lane_index_ * kMagazineBytes; }
   std::uint32_t lane_index() const noexcept { return lane_index_; }
   std::uint32_t bytes() const noexcept { return class_.bytes; }
+  LoanWatch* watch() const noexcept { return watch_; }
+  const SizeClass& size_class() const noexcept { return class_; }
 
-  /// For check_all(). REQUIRES: nobody uses the depot meanwhile.
-  std::span<std::byte* const> stock() const { return {stock_, free_}; }
+  /// True when the address is the start of a buffer of a slab that starts at the granule.
+  bool is_buffer(std::uint32_t granule, const std::byte* address) const;
+
+  /// Calls `visit(buffer)` for each that is home. For check_all(). REQUIRES: nobody uses the depot meanwhile.
+  template <typename Visit>
+  void visit_home(Visit visit) const;
   std::span<Magazine* const> magazines() const { return magazines_; }
-  std::span<std::byte* const> slabs() const { return slabs_; }
-  std::uint32_t per_slab() const { return class_.per_slab; }
 
  private:
   bool cut_slab();
-  void push(std::span<std::byte* const> buffers);
+  void uncut_slab(std::uint32_t granule);
+  std::size_t take_recent(std::span<std::byte*> out);
+  std::size_t take_from_slab(std::uint32_t granule, std::span<std::byte*> out);
+  void give_to_slab(std::byte* buffer);
+  void send_home(std::size_t count);
+  std::uint32_t index_in_slab(std::uint32_t granule, const std::byte* buffer) const;
   void wake(std::size_t count);
   void set_magazines(std::uint32_t capacity);
-  void note_out();
+  void note_counts();
 
   NodeStock& source_;
+  SlabMap& map_;
   const SizeClass class_;
+  const unsigned order_;
+  const std::uint64_t inverse_stride_;
   const std::uint32_t lane_index_;
-  const std::size_t most_buffers_;
   const std::uint32_t magazine_capacity_;
+  LoanWatch* const watch_;
   LaneRecord& record_;
 
   std::mutex mutex_;
-  std::byte** stock_ = nullptr;  ///< stack of free buffers; room for all there can ever be is reserved
+  const std::size_t most_recent_;
+  std::unique_ptr<std::byte*[]> recent_;  ///< stack of at most most_recent_
+  std::size_t recent_count_ = 0;
+  SlabList partial_;  ///< slabs with some buffer home and some away
+  SlabList whole_;    ///< slabs with all buffers home
+  std::size_t whole_count_ = 0;
   std::size_t free_ = 0;
   std::size_t capacity_ = 0;
-  std::vector<std::byte*> slabs_;
   std::vector<Magazine*> magazines_;
   std::vector<Waiter*> waiters_;
 };
@@ -83,5 +107,18 @@ class Depot {
 /// The depot of a lane (by byte offset), or nullptr when no pool has that lane.
 Depot* depot_of(std::uint32_t lane) noexcept;
 void set_depot(std::uint32_t lane_index, Depot* depot) noexcept;
+
+template <typename Visit>
+void Depot::visit_home(Visit visit) const {
+  for (std::size_t i = 0; i < recent_count_; ++i) visit(recent_[i]);
+  for (const SlabList* list : {&partial_, &whole_}) {
+    for (std::uint32_t granule = list->front(); granule != kNoGranule; granule = map_[granule].next) {
+      const std::uint64_t* bits = map_.bits(granule);
+      for (std::uint32_t i = 0; i < class_.per_slab; ++i) {
+        if ((bits[i / 64] >> i % 64 & 1) != 0) visit(map_.address(granule) + std::size_t{i} * class_.stride);
+      }
+    }
+  }
+}
 
 }  // namespace weir::detail

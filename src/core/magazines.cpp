@@ -3,6 +3,7 @@
 #include <weir/loan.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/fatal.h"
 #include "core/threads.h"
@@ -12,12 +13,13 @@ namespace {
 
 /// Buffers came from the depot onto the top, or (negative) went there or to a ring from anywhere: `moved` is how many.
 void note_moved(Magazine& magazine, std::int64_t moved) {
-  add_alone(magazine.top, static_cast<std::uint64_t>(moved));
+  add_alone(magazine.state, static_cast<std::uint64_t>(moved));
   add_alone(magazine.stocked, static_cast<std::uint64_t>(moved));
 }
 
 /// Straight to the depot: no magazine will take it.
 void drop_to_depot(std::byte* data, Depot& depot) {
+  if (LoanWatch* watch = depot.watch()) watch->on_drop(data, depot.bytes());
   depot.record().drops.fetch_add(1, std::memory_order_relaxed);
   depot.give({&data, 1});
 }
@@ -53,6 +55,35 @@ void flush(Magazine& magazine, Depot& depot, std::uint32_t keep) noexcept {
   std::copy(magazine.buffers + leaving, magazine.buffers + count, magazine.buffers);
   depot.record().flushes.fetch_add(1, std::memory_order_relaxed);
   note_moved(magazine, -std::int64_t{leaving});
+}
+
+std::size_t pop_many(Magazine& magazine, std::span<Loan> loans) noexcept {
+  const std::uint32_t count = magazine.count();
+  const std::size_t popped = std::min<std::size_t>(count, loans.size());
+  std::byte** const first = magazine.buffers + (count - popped);
+  for (std::size_t i = 0; i < popped; ++i) {
+    __builtin_prefetch(first[i], 1);
+    LoanParts{first[i], magazine.lane, magazine.bytes}.lend_into(loans[i]);
+  }
+  add_alone(magazine.state, popped * (Magazine::kOneLend - 1));
+  return popped;
+}
+
+std::size_t push_many(std::span<Loan> loans) noexcept {
+  const std::uint32_t lane = LoanParts::lane_of(loans.front());
+  Magazine& magazine = magazine_at(thread_lanes, lane);
+  const std::uint32_t count = magazine.count();
+  const std::uint64_t capacity = magazine.capacity.load(std::memory_order_relaxed);
+  const std::size_t room = capacity > count ? std::min<std::size_t>(capacity - count, loans.size()) : 0;
+  std::size_t pushed = 0;
+  while (pushed < room && loans[pushed] && LoanParts::lane_of(loans[pushed]) == lane) {
+    std::byte* const buffer = LoanParts::take(std::move(loans[pushed])).data;
+    guard_drop(buffer, lane);
+    magazine.buffers[count + pushed] = buffer;
+    ++pushed;
+  }
+  if (pushed > 0) add_alone(magazine.state, pushed);
+  return pushed;
 }
 
 std::size_t take_batch(Depot& depot, std::span<std::byte*> out) noexcept {

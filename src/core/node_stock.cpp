@@ -1,69 +1,149 @@
 #include "core/node_stock.h"
 
 #include <algorithm>
-
-#include "base/units.h"
+#include <bit>
 
 namespace weir::detail {
 namespace {
 
-using Pages = std::vector<bool>;
+using State = Slab::State;
 
-std::size_t pages_of(std::size_t bytes) { return base::round_up(bytes, base::kSmallPage) / base::kSmallPage; }
+unsigned order_for(std::size_t bytes) {
+  return static_cast<unsigned>(std::countr_zero(std::bit_ceil(base::round_up(bytes, kGranule) / kGranule)));
+}
 
-/// Start of the first run of `count` free pages; used.end() when there is none.
-Pages::iterator find_run(Pages& used, std::size_t count) {
-  return std::search_n(used.begin(), used.end(), static_cast<std::ptrdiff_t>(count), false);
+constexpr unsigned kPagesPerGranule = kGranule / base::kSmallPage;
+
+std::uint32_t pages_in(std::size_t bytes) {
+  return static_cast<std::uint32_t>(base::round_up(bytes, base::kSmallPage) / base::kSmallPage);
 }
 
 }  // namespace
 
-void NodeStock::add_memory(std::byte* base, std::size_t bytes) {
+NodeStock::NodeStock(SlabMap& map)
+    : map_(map),
+      free_{SlabList(map), SlabList(map), SlabList(map), SlabList(map), SlabList(map), SlabList(map)},
+      page_granules_(map) {}
+
+void NodeStock::add_memory(const std::byte* base, std::size_t bytes) {
   const std::lock_guard lock(mutex_);
-  for (std::size_t end = bytes; end > 0; end -= slab_bytes_) slabs_.push_back(base + end - slab_bytes_);
+  std::uint32_t granule = map_.granule_of(base);
+  const auto end = granule + static_cast<std::uint32_t>(bytes / kGranule);
+  while (granule < end) {
+    const auto aligned = static_cast<unsigned>(std::countr_zero(granule));
+    const auto fits = static_cast<unsigned>(std::bit_width(end - granule)) - 1;
+    const unsigned order = std::min({kOrders - 1, aligned, fits});
+    give_locked(granule, order);
+    granule += 1U << order;
+  }
 }
 
-std::byte* NodeStock::take_slab() {
+bool NodeStock::remove_memory(const std::byte* base, std::size_t bytes) {
   const std::lock_guard lock(mutex_);
-  return take_slab_locked();
+  const std::uint32_t first = map_.granule_of(base);
+  const auto end = first + static_cast<std::uint32_t>(bytes / kGranule);
+  for (std::uint32_t granule = first; granule < end; granule += 1U << map_[granule].order) {
+    if (map_[granule].state != State::free_block) return false;
+  }
+  for (std::uint32_t granule = first; granule < end; granule += 1U << map_[granule].order) {
+    pull(granule);
+  }
+  return true;
 }
 
-std::byte* NodeStock::take_slab_locked() {
-  if (slabs_.empty()) return nullptr;
-  std::byte* slab = slabs_.back();
-  slabs_.pop_back();
-  return slab;
+std::uint32_t NodeStock::take(unsigned order) {
+  const std::lock_guard lock(mutex_);
+  return take_locked(order);
 }
 
-void NodeStock::give_slab(std::byte* slab) {
+std::uint32_t NodeStock::take_locked(unsigned order) {
+  unsigned found = order;
+  while (found < kOrders && free_[found].empty()) ++found;
+  if (found == kOrders) return kNoGranule;
+  const std::uint32_t granule = free_[found].front();
+  pull(granule);
+  while (found > order) {
+    --found;
+    put(granule + (1U << found), found);
+  }
+  map_[granule].order = static_cast<std::uint8_t>(order);
+  return granule;
+}
+
+void NodeStock::give(std::uint32_t granule, unsigned order) {
   const std::lock_guard lock(mutex_);
-  slabs_.push_back(slab);  // never allocates: add_memory made room for all of them
+  give_locked(granule, order);
+}
+
+/// Joins the block with its free neighbour of the same size, as long as there is one.
+void NodeStock::give_locked(std::uint32_t granule, unsigned order) {
+  for (; order + 1 < kOrders; ++order) {
+    const std::uint32_t buddy = granule ^ (1U << order);
+    if (buddy >= map_.granules() || map_[buddy].state != State::free_block || map_[buddy].order != order) break;
+    pull(buddy);
+    granule = std::min(granule, buddy);
+  }
+  put(granule, order);
+}
+
+void NodeStock::put(std::uint32_t granule, unsigned order) {
+  map_[granule].state = State::free_block;
+  map_[granule].order = static_cast<std::uint8_t>(order);
+  free_[order].push(granule);
+  free_granules_ += 1U << order;
+}
+
+void NodeStock::pull(std::uint32_t granule) {
+  const unsigned order = map_[granule].order;
+  free_[order].remove(granule);
+  map_[granule].state = State::none;
+  free_granules_ -= 1U << order;
 }
 
 std::byte* NodeStock::take_pages(std::size_t bytes) {
-  const std::size_t count = pages_of(bytes);
-  if (bytes > slab_bytes_) return nullptr;
+  if (bytes > kMostSlab) return nullptr;
   const std::lock_guard lock(mutex_);
-  for (PageSlab& slab : page_slabs_) {
-    const auto run = find_run(slab.used, count);
-    if (run == slab.used.end()) continue;
-    std::fill_n(run, count, true);
-    return slab.base + static_cast<std::size_t>(run - slab.used.begin()) * base::kSmallPage;
+  if (bytes < kGranule) return take_small(pages_in(bytes));
+  const std::uint32_t granule = take_locked(order_for(bytes));
+  return granule == kNoGranule ? nullptr : map_.address(granule);
+}
+
+/// Pages of a granule that has such a run of free ones, or of a fresh one. Set bits are pages in use.
+std::byte* NodeStock::take_small(std::uint32_t pages) {
+  const std::uint64_t run = (1ULL << pages) - 1;
+  std::uint32_t granule = page_granules_.front();
+  unsigned at = 0;
+  for (; granule != kNoGranule; granule = map_[granule].next) {
+    at = 0;
+    while (at + pages <= kPagesPerGranule && (*map_.bits(granule) >> at & run) != 0) ++at;
+    if (at + pages <= kPagesPerGranule) break;
   }
-  std::byte* fresh = take_slab_locked();
-  if (fresh == nullptr) return nullptr;
-  PageSlab& slab = page_slabs_.emplace_back(PageSlab{fresh, Pages(pages_of(slab_bytes_))});
-  std::fill_n(slab.used.begin(), count, true);
-  return fresh;
+  if (granule == kNoGranule) {
+    granule = take_locked(0);
+    if (granule == kNoGranule) return nullptr;
+    at = 0;
+    map_[granule].state = State::pages;
+    *map_.bits(granule) = 0;  // a slab leaves those of its buffers set
+    page_granules_.push(granule);
+  }
+  *map_.bits(granule) |= run << at;
+  return map_.address(granule) + at * base::kSmallPage;
 }
 
 void NodeStock::give_pages(std::byte* where, std::size_t bytes) {
   const std::lock_guard lock(mutex_);
-  const auto slab = std::find_if(page_slabs_.begin(), page_slabs_.end(), [&](const PageSlab& candidate) {
-    return where >= candidate.base && where < candidate.base + slab_bytes_;
-  });
-  const std::size_t first = static_cast<std::size_t>(where - slab->base) / base::kSmallPage;
-  std::fill_n(slab->used.begin() + static_cast<std::ptrdiff_t>(first), pages_of(bytes), false);
+  const std::uint32_t granule = map_.granule_of(where);
+  if (bytes >= kGranule) return give_locked(granule, order_for(bytes));
+  const auto at = static_cast<std::size_t>(where - map_.address(granule)) / base::kSmallPage;
+  *map_.bits(granule) &= ~(((1ULL << pages_in(bytes)) - 1) << at);
+  if (*map_.bits(granule) != 0) return;
+  page_granules_.remove(granule);
+  give_locked(granule, 0);
+}
+
+std::size_t NodeStock::free_bytes() const {
+  const std::lock_guard lock(mutex_);
+  return free_granules_ * kGranule;
 }
 
 }  // namespace weir::detail

@@ -1,43 +1,53 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
 #include <vector>
 
+#include "core/slab_map.h"
+
 namespace weir::detail {
 
-/// The memory of a pool on one node: slabs that no class has yet, and pages for the kernel's buffer rings.
-/// Thread safe.
+/// The memory of a pool on one node that no size class has: blocks of 64 KiB to 2 MiB, halved and joined again in
+/// pairs, and pages for the kernel's buffer rings. Thread safe. It allocates nothing after add_memory().
 class NodeStock {
  public:
-  explicit NodeStock(std::size_t slab_bytes) : slab_bytes_(slab_bytes) {}
+  explicit NodeStock(SlabMap& map);
 
-  /// REQUIRES: bytes is a multiple of the slab size.
-  void add_memory(std::byte* base, std::size_t bytes);
+  /// Takes an arena in. REQUIRES: its records are populated; it starts at a multiple of its largest blocks.
+  void add_memory(const std::byte* base, std::size_t bytes);
+  /// Takes an arena out again when no part of it is in use; false when one is.
+  bool remove_memory(const std::byte* base, std::size_t bytes);
 
-  /// An uncut slab, or nullptr.
-  std::byte* take_slab();
-  void give_slab(std::byte* slab);
+  /// A block of kGranule << order bytes, by its granule; kNoGranule when there is none.
+  std::uint32_t take(unsigned order);
+  void give(std::uint32_t granule, unsigned order);
 
-  /// Page-aligned memory of at most a slab, or nullptr.
+  /// Page-aligned memory of at most 2 MiB; nullptr when there is none.
   std::byte* take_pages(std::size_t bytes);
   void give_pages(std::byte* where, std::size_t bytes);
 
-  std::size_t slab_bytes() const { return slab_bytes_; }
+  /// Bytes that no class and no ring has.
+  std::size_t free_bytes() const;
+
+  SlabMap& map() { return map_; }
 
  private:
-  struct PageSlab {
-    std::byte* base;
-    std::vector<bool> used;
-  };
+  static constexpr unsigned kOrders = 6;
 
-  std::byte* take_slab_locked();
+  std::uint32_t take_locked(unsigned order);
+  void give_locked(std::uint32_t granule, unsigned order);
+  void put(std::uint32_t granule, unsigned order);
+  void pull(std::uint32_t granule);
+  std::byte* take_small(std::uint32_t pages);
 
-  std::size_t slab_bytes_;
-  std::mutex mutex_;
-  std::vector<std::byte*> slabs_;
-  std::vector<PageSlab> page_slabs_;
+  SlabMap& map_;
+  mutable std::mutex mutex_;
+  std::array<SlabList, kOrders> free_;
+  SlabList page_granules_;  ///< granules of which some pages are used
+  std::size_t free_granules_ = 0;
 };
 
 }  // namespace weir::detail

@@ -28,6 +28,7 @@ constexpr std::size_t kMostBytes = std::size_t{1} << 42;
 constexpr std::size_t kLeastSlab = 64 * kKiB;
 constexpr std::size_t kMostSlab = 2 * kMiB;
 constexpr std::uint32_t kLeastClass = 64;
+constexpr std::uint32_t kPage = 4096;
 constexpr std::size_t kMostClasses = 120;
 constexpr std::uint32_t kMostRingEntries = 32768;
 
@@ -58,6 +59,12 @@ bool set_classes(std::vector<std::uint32_t>& target, std::string_view text) {
     text.remove_prefix(comma + 1);
   }
   target = std::move(classes);
+  return true;
+}
+
+bool set_page_classes(std::vector<std::uint32_t>& target, std::string_view text) {
+  if (text != "none") return set_classes(target, text);
+  target.clear();
   return true;
 }
 
@@ -103,12 +110,18 @@ constexpr std::array kOptions{
            "memory of a pool over all its nodes, mapped, populated and locked at start",
            [](Options& o, std::string_view text) { return set_size(o.bytes, text); },
            [](const Options& o) { return size_text(o.bytes); }},
-    Option{"WEIR_CLASSES", "ascending sizes with commas, multiples of 64 from 64 up to WEIR_SLAB, at most 120",
-           "512,2k,16k", "sizes of the buffers",
-           [](Options& o, std::string_view text) { return set_classes(o.classes, text); },
+    Option{"WEIR_CLASSES", "ascending sizes with commas, multiples of 64 from 64 to 2m, at most 120", "512,2k,16k",
+           "sizes of the buffers", [](Options& o, std::string_view text) { return set_classes(o.classes, text); },
            [](const Options& o) { return classes_text(o.classes); }},
-    Option{"WEIR_SLAB", "a power of two from 64k to 2m", "256k",
-           "memory is given to a size class in slabs of this size",
+    Option{"WEIR_PAGE_CLASSES", "ascending sizes with commas, multiples of 4k up to 2m, or none", "4k,16k,64k",
+           "sizes of the page-aligned buffers, for files and O_DIRECT",
+           [](Options& o, std::string_view text) { return set_page_classes(o.page_classes, text); },
+           [](const Options& o) { return o.page_classes.empty() ? "none" : classes_text(o.page_classes); }},
+    Option{"WEIR_MAX_BYTES", "a size from WEIR_BYTES to 4096g, or 0", "1g",
+           "most memory that the pool may map; 0: it does not grow",
+           [](Options& o, std::string_view text) { return set_size(o.max_bytes, text); },
+           [](const Options& o) { return size_text(o.max_bytes); }},
+    Option{"WEIR_SLAB", "a power of two from 64k to 2m", "2m", "most memory that a size class takes at once",
            [](Options& o, std::string_view text) { return set_size(o.slab_bytes, text); },
            [](const Options& o) { return size_text(o.slab_bytes); }},
     Option{"WEIR_PAGES", "auto, 2m, thp or 4k", "auto",
@@ -118,6 +131,13 @@ constexpr std::array kOptions{
     Option{"WEIR_STRICT", "0 or 1", "1", "1: refuse to start rather than take lesser memory than WEIR_PAGES asks for",
            [](Options& o, std::string_view text) { return set_flag(o.strict, text); },
            [](const Options& o) { return std::string(o.strict ? "1" : "0"); }},
+    Option{"WEIR_TRACE", "0 or 1", "1", "1: note the thread and stack of each borrower, so that errors name it; slower",
+           [](Options& o, std::string_view text) { return set_flag(o.trace, text); },
+           [](const Options& o) { return std::string(o.trace ? "1" : "0"); }},
+    Option{"WEIR_SCRUB", "0 or 1", "1",
+           "1: overwrite each dropped buffer with zeros, so that nobody reads another's; slower",
+           [](Options& o, std::string_view text) { return set_flag(o.scrub, text); },
+           [](const Options& o) { return std::string(o.scrub ? "1" : "0"); }},
     Option{"WEIR_RECV_BYTES", "a size from 1 up to the largest class", "16k",
            "size of the buffers that a receiver's ring holds; more is received in several pieces",
            [](Options& o, std::string_view text) { return set_size(o.receive_bytes, text); },
@@ -141,6 +161,18 @@ void require(bool holds, const Options& options, const char* name, const std::st
   if (holds) return;
   const Option& option = option_named(name);
   refuse(option, option.show(options), why);
+}
+
+void require_sizes(const Options& options, const std::vector<std::uint32_t>& sizes, const char* name,
+                   std::uint32_t step) {
+  require(sizes.size() <= kMostClasses, options, name, "has more than 120 sizes");
+  require(std::adjacent_find(sizes.begin(), sizes.end(), std::greater_equal<>{}) == sizes.end(), options, name,
+          "is not ascending");
+  for (const std::uint32_t bytes : sizes) {
+    require(
+        bytes % step == 0 && bytes >= step && bytes <= kMostSlab, options, name,
+        "has the size " + std::to_string(bytes) + ", which is no multiple of " + std::to_string(step) + " up to 2m");
+  }
 }
 
 void warn_of_unknown_variables() {
@@ -175,14 +207,11 @@ void validate(const Options& o) {
   require(o.bytes >= kLeastBytes && o.bytes <= kMostBytes, o, "WEIR_BYTES", "is out of range");
   require(std::has_single_bit(o.slab_bytes) && o.slab_bytes >= kLeastSlab && o.slab_bytes <= kMostSlab, o, "WEIR_SLAB",
           "is not such a power of two");
-  require(!o.classes.empty() && o.classes.size() <= kMostClasses, o, "WEIR_CLASSES", "has not 1 to 120 sizes");
-  require(std::adjacent_find(o.classes.begin(), o.classes.end(), std::greater_equal<>{}) == o.classes.end(), o,
-          "WEIR_CLASSES", "is not ascending");
-  for (const std::uint32_t bytes : o.classes) {
-    require(bytes % kLeastClass == 0 && bytes >= kLeastClass && bytes <= o.slab_bytes, o, "WEIR_CLASSES",
-            "has the size " + std::to_string(bytes) + ", which does not fit a slab of " + format_size(o.slab_bytes) +
-                " or is no multiple of 64");
-  }
+  require(!o.classes.empty(), o, "WEIR_CLASSES", "is empty");
+  require_sizes(o, o.classes, "WEIR_CLASSES", kLeastClass);
+  require_sizes(o, o.page_classes, "WEIR_PAGE_CLASSES", kPage);
+  require(o.max_bytes == 0 || (o.max_bytes >= o.bytes && o.max_bytes <= kMostBytes), o, "WEIR_MAX_BYTES",
+          "is less than WEIR_BYTES or too much");
   require(o.receive_bytes > 0, o, "WEIR_RECV_BYTES", "is nothing");
   require(std::has_single_bit(o.ring_entries) && o.ring_entries <= kMostRingEntries, o, "WEIR_RING_ENTRIES",
           "is not such a power of two");

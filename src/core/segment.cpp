@@ -21,10 +21,19 @@ void forget_parent() {
   detach_thread();
 }
 
+/// Makes the file, and has children of fork told that they have none. Returns 0 or -errno, then with nothing left.
+int prepare_file(os::SegmentFile& file) {
+  int error = os::make_segment_file(sizeof(Segment), file);
+  if (error != 0) return error;
+  error = os::populate_segment(file, file.data, offsetof(Segment, magazines));
+  if (error == 0) error = os::on_fork(forget_parent);
+  if (error != 0) os::remove_segment_file(file, sizeof(Segment));
+  return error;
+}
+
 os::SegmentFile make_file() {
   os::SegmentFile file;
-  int error = os::make_segment_file(sizeof(Segment), file);
-  if (error == 0) error = os::populate_segment(file, file.data, offsetof(Segment, magazines));
+  const int error = prepare_file(file);
   if (error != 0) {
     throw Error(-error,
                 "cannot make the statistics segment (a memfd of 513 MiB, nearly all of it a hole): raise the "
@@ -39,7 +48,6 @@ os::SegmentFile make_file() {
   made->node_count = static_cast<std::uint32_t>(std::min<std::size_t>(nodes.size(), kMaxNodes));
   std::copy_n(nodes.begin(), made->node_count, made->nodes.begin());
   os::program_name().copy(made->program.data(), made->program.size() - 1);
-  os::on_fork(forget_parent);
   return file;
 }
 

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstdint>
 #include <mutex>
+#include <utility>
 
 #include "os/segment_file.h"
 
@@ -59,6 +60,9 @@ struct ArenaRecord {
 /// A size class of a pool on one node.
 struct LaneRecord {
   std::uint32_t bytes;
+  std::uint32_t alignment;
+  std::uint32_t stride;
+  std::uint32_t slab_bytes;
   Count capacity;
   Count free;
   Count lends;       ///< those without a magazine, and those of threads that have ended
@@ -135,6 +139,26 @@ void free_record(Record& record) {
   record.~Record();
   new (&record) Record{};
 }
+
+/// A record of the segment, live as long as this is; or none.
+template <typename Record>
+class RecordHold {
+ public:
+  explicit RecordHold(Record* record) : record_(record) {}
+  RecordHold(RecordHold&& other) noexcept : record_(std::exchange(other.record_, nullptr)) {}
+  RecordHold& operator=(RecordHold&& other) noexcept {
+    std::swap(record_, other.record_);
+    return *this;
+  }
+  ~RecordHold() {
+    if (record_ != nullptr) free_record(*record_);
+  }
+  Record* operator->() const { return record_; }
+  Record& operator*() const { return *record_; }
+
+ private:
+  Record* record_;
+};
 
 /// True in a child of fork, which has none of the parent's memory.
 bool is_fork_child();

@@ -98,8 +98,9 @@ constinit thread_local std::byte* thread_home_lanes = no_magazines.data();
 
 Magazine* own_magazine(Depot& depot) noexcept { return !thread_ended && place.enter() ? place.set_up(depot) : nullptr; }
 
-void for_own_magazines(void (*visit)(Magazine&, Depot&)) noexcept {
-  if (!thread_ended && !is_fork_child()) place.for_each(visit);
+void flush_own_magazines() noexcept {
+  if (thread_ended || is_fork_child()) return;
+  place.for_each([](Magazine& magazine, Depot& depot) { flush(magazine, depot, 0); });
 }
 
 std::uint32_t rehome_thread() noexcept {
@@ -107,7 +108,7 @@ std::uint32_t rehome_thread() noexcept {
   std::byte* const lanes = thread_lanes + std::size_t{node} * kLanesPerNode * kMagazineBytes;
   if (lanes == thread_home_lanes || thread_lanes == no_magazines.data()) return node;
   thread_home_lanes = lanes;
-  for_own_magazines([](Magazine& magazine, Depot& depot) { flush(magazine, depot, 0); });
+  flush_own_magazines();
   return node;
 }
 

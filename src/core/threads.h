@@ -10,8 +10,8 @@ namespace weir::detail {
 /// magazines: it is ending, it is the 257th, or there is no memory for them. Its buffers then go to the depot directly.
 Magazine* own_magazine(Depot& depot) noexcept;
 
-/// Calls `visit(magazine, depot)` for each magazine that the calling thread has set up.
-void for_own_magazines(void (*visit)(Magazine&, Depot&)) noexcept;
+/// Gives the depots all that the calling thread's magazines have, of every pool, class and node.
+void flush_own_magazines() noexcept;
 
 /// Index of the node that the calling thread runs on now; its lends use that node's magazines from here on.
 std::uint32_t rehome_thread() noexcept;

@@ -20,6 +20,6 @@ std::uint32_t process_id() { return static_cast<std::uint32_t>(getpid()); }
 
 std::uint32_t thread_id() { return static_cast<std::uint32_t>(gettid()); }
 
-void on_fork(void (*in_child)()) { pthread_atfork(nullptr, nullptr, in_child); }
+int on_fork(void (*in_child)()) { return -pthread_atfork(nullptr, nullptr, in_child); }
 
 }  // namespace weir::os

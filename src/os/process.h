@@ -14,7 +14,7 @@ std::string program_name();
 std::uint32_t process_id();
 std::uint32_t thread_id();
 
-/// Runs `in_child` in every child that fork makes from now on.
-void on_fork(void (*in_child)());
+/// Runs `in_child` in every child that fork makes from now on. Returns 0 or -errno.
+int on_fork(void (*in_child)());
 
 }  // namespace weir::os

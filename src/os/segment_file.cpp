@@ -39,19 +39,25 @@ int make_segment_file(std::size_t bytes, SegmentFile& made) {
   if (file.fd < 0) return -errno;
   const int error = fill(file, bytes);
   if (error != 0) {
-    if (file.data != nullptr) munmap(file.data, bytes);
-    close(file.fd);
+    remove_segment_file(file, bytes);
     return error;
   }
   made = file;
   return 0;
 }
 
+void remove_segment_file(const SegmentFile& file, std::size_t bytes) {
+  if (file.data != nullptr) munmap(file.data, bytes);
+  close(file.fd);
+}
+
 int populate_segment(const SegmentFile& file, const void* where, std::size_t bytes) {
   const auto start = reinterpret_cast<std::uintptr_t>(where) / kPage * kPage;
   const auto end = (reinterpret_cast<std::uintptr_t>(where) + bytes + kPage - 1) / kPage * kPage;
   const auto offset = static_cast<off_t>(start - reinterpret_cast<std::uintptr_t>(file.data));
-  if (fallocate(file.fd, 0, offset, static_cast<off_t>(end - start)) != 0) return -errno;
+  while (fallocate(file.fd, 0, offset, static_cast<off_t>(end - start)) != 0) {
+    if (errno != EINTR) return -errno;  // any signal ends it
+  }
   const int error = populate(reinterpret_cast<std::byte*>(start), end - start);
   return error == -EINVAL ? 0 : error;  // before Linux 5.14 the first touch maps what fallocate has got
 }

@@ -17,6 +17,9 @@ inline constexpr char kSegmentFileName[] = "weir-segment";
 /// get the mapping.
 int make_segment_file(std::size_t bytes, SegmentFile& made);
 
+/// Takes the file away again, and its mapping of `bytes`.
+void remove_segment_file(const SegmentFile& file, std::size_t bytes);
+
 /// Gives memory to a part of the file and maps it, so that touching it cannot fail later. Returns 0 or -errno.
 int populate_segment(const SegmentFile& file, const void* where, std::size_t bytes);
 

@@ -278,22 +278,46 @@ TEST_F(BufferRingTest, WrongArgumentsAreRefusedWithTheirCause) {
     EXPECT_NE(refusal(group, 8, 512, EINVAL).find("take one from 64 up"), std::string::npos);
   }
   EXPECT_NE(refusal(kGroup, 8, 65537, EINVAL).find("no size class of the pool holds 65537 bytes"), std::string::npos);
-  EXPECT_NE(refusal(kGroup, 32768, 512, ENOMEM).find("WEIR_SLAB"), std::string::npos) << "its entries are 512 KiB";
   EXPECT_EQ(refusal(kGroup, 8, 512, 0), "made") << "nothing of the failures stays";
   expect_counts(0, 0);
 }
 
-TEST_F(BufferRingTest, NoSlabForItsEntriesIsAnError) {
+TEST_F(BufferRingTest, NoMemoryForItsEntriesIsAnError) {
   Pool pool(one_class(256 * 1024, 4096));
+  const auto expect_refused = [&](std::uint32_t entries) {
+    try {
+      const BufferRing buffers(pool, ring_.get(), kGroup, entries, 4096);
+      FAIL() << "there was no memory left";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code().value(), ENOMEM);
+      EXPECT_NE(std::string(error.what()).find("raise WEIR_BYTES"), std::string::npos) << error.what();
+    }
+  };
+  expect_refused(32768);  // 512 KiB
   std::vector<Loan> loans = lend_all(pool, 4096);
-  try {
-    const BufferRing buffers(pool, ring_.get(), kGroup, 8, 4096);
-    FAIL() << "there was no memory left";
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code().value(), ENOMEM);
-    EXPECT_NE(std::string(error.what()).find("raise WEIR_BYTES"), std::string::npos) << error.what();
-  }
+  expect_refused(8);
   expect_law(pool, loans.size());
+  loans.clear();
+  const BufferRing buffers(pool, ring_.get(), kGroup, 8, 4096);
+  EXPECT_EQ(buffers.entries(), 8U) << "a slab of loans that came home is memory for a ring";
+}
+
+/// Rings come and go among slabs that come and go.
+TEST_F(BufferRingTest, TheMemoryOfRingsIsAllGivenBack) {
+  Pool pool(one_class(4u << 20, 1024));
+  for (int round = 0; round < 200; ++round) {
+    lend_all(pool, 1024).clear();
+    pool.flush();
+    const std::uint32_t entries = 1U << round % 12;
+    BufferRing one(pool, ring_.get(), kGroup, entries, 1024);
+    BufferRing two(pool, ring_.get(), kGroup + 1, 8, 1024);
+    one.replenish();
+    const Loan loan = pool.lend(1024);
+    EXPECT_TRUE(loan) << round;
+  }
+  expect_law(pool, 0);
+  pool.trim();
+  EXPECT_EQ(lend_all(pool, 1024).size(), 4096U);
 }
 
 class BufferRingDeathTest : public BufferRingTest {

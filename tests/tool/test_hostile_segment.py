@@ -98,7 +98,7 @@ class HostileSegmentTest(unittest.TestCase):
     def counts(self):
         """By place of the class, and what is said of the law there."""
         pools = json.loads(self.stat("counts", "--json"))["pools"]
-        sizes = {(pool["name"], node["node"], size["bytes"]): size for pool in pools for node in pool["nodes"]
+        sizes = {(pool["name"], node["node"], size["bytes"], size["alignment"]): size for pool in pools for node in pool["nodes"]
                  for size in node["classes"]}
         return {place: ([size[name] for name in COUNTS], size["law"]) for place, size in sizes.items()}
 

@@ -1,47 +1,34 @@
 #include "core/depot.h"
 
 #include <gtest/gtest.h>
-#include <poll.h>
 
 #include <array>
-#include <cstdlib>
-#include <memory>
+#include <atomic>
 #include <set>
 #include <thread>
 #include <vector>
 
+#include "bell.h"
 #include "core/counts.h"
 #include "core/magazines.h"
 #include "core/threads.h"
-#include "os/event.h"
+#include "granules.h"
 
 namespace weir::detail {
 namespace {
 
-constexpr std::size_t kSlab = 64 * 1024;
-constexpr std::size_t kSlabs = 4;
+using testing::Bell;
+
+constexpr std::size_t kSlab = kGranule;
+constexpr std::uint32_t kSlabs = 4;
 constexpr std::uint32_t kBytes = 16384;
 constexpr std::uint32_t kPerSlab = kSlab / kBytes;
 constexpr std::uint32_t kLane = 77;
 constexpr std::uint32_t kMagazine = 4;
 
-struct Bell : Waiter {
-  Bell() { event = os::make_event(); }
-  ~Bell() { os::close_event(event); }
-  Bell(const Bell&) = delete;
-  Bell& operator=(const Bell&) = delete;
-
-  bool rang() {
-    pollfd request{.fd = event, .events = POLLIN, .revents = 0};
-    const bool ringing = poll(&request, 1, 0) == 1;
-    os::clear_event(event);
-    return ringing;
-  }
-};
-
-class DepotTest : public testing::Test {
+class DepotTest : public ::testing::Test {
  protected:
-  DepotTest() { stock_.add_memory(memory_.get(), kSlabs * kSlab); }
+  DepotTest() { stock_.add_memory(memory_.base(), kSlabs * kSlab); }
   ~DepotTest() override { depot_.retire(); }
 
   std::vector<std::byte*> take(std::size_t count) {
@@ -55,19 +42,23 @@ class DepotTest : public testing::Test {
     return all;
   }
   /// Comes home as a loan of the calling thread does.
-  void drop(std::byte* buffer) { const Loan loan = LoanParts{buffer, depot_.lane(), kBytes}.join(); }
+  void drop(std::byte* buffer) { const Loan loan = LoanParts{buffer, depot_.lane(), kBytes}.lend(); }
 
   /// The law, where nobody but the depot counts.
   void expect_counts(std::uint64_t capacity, std::uint64_t free) {
     EXPECT_EQ(depot_.record().capacity.load(), capacity);
     EXPECT_EQ(depot_.record().free.load(), free);
-    EXPECT_EQ(depot_.stock().size(), free);
+    EXPECT_EQ(home(), free);
+  }
+  std::size_t home() const {
+    std::size_t count = 0;
+    depot_.visit_home([&](std::byte*) { ++count; });
+    return count;
   }
 
-  std::unique_ptr<std::byte, decltype(&std::free)> memory_{
-      static_cast<std::byte*>(std::aligned_alloc(kSlab, kSlabs* kSlab)), &std::free};
-  NodeStock stock_{kSlab};
-  Depot depot_{stock_, {.bytes = kBytes, .per_slab = kPerSlab}, kLane, kSlabs, kMagazine};
+  testing::Granules memory_{kSlabs};
+  NodeStock stock_{memory_.map};
+  Depot depot_{stock_, make_size_class(kBytes, Alignment::line, kSlab), kLane, kMagazine};
 };
 
 TEST_F(DepotTest, IsFoundByItsLane) {
@@ -91,7 +82,7 @@ TEST_F(DepotTest, EveryBufferIsGivenOnceAndThenNone) {
   EXPECT_EQ(all.size(), kSlabs * kPerSlab);
   std::set<std::byte*> distinct(all.begin(), all.end());
   EXPECT_EQ(distinct.size(), all.size());
-  for (std::byte* buffer : all) EXPECT_EQ(static_cast<std::size_t>(buffer - memory_.get()) % kBytes, 0U);
+  for (std::byte* buffer : all) EXPECT_EQ(static_cast<std::size_t>(buffer - memory_.base()) % kBytes, 0U);
   EXPECT_TRUE(take(1).empty());
   expect_counts(kSlabs * kPerSlab, 0);
   EXPECT_EQ(depot_.record().high_water.load(), kSlabs * kPerSlab);
@@ -107,9 +98,9 @@ TEST_F(DepotTest, WhatIsGivenBackIsTakenAgain) {
 }
 
 TEST_F(DepotTest, AnotherClassMayHaveTheLastSlab) {
-  for (std::size_t i = 0; i < kSlabs; ++i) ASSERT_NE(stock_.take_slab(), nullptr);
+  for (std::size_t i = 0; i < kSlabs; ++i) ASSERT_NE(stock_.take(0), kNoGranule);
   EXPECT_TRUE(take(1).empty());
-  stock_.give_slab(memory_.get());
+  stock_.give(2, 0);
   EXPECT_EQ(take(1).size(), 1U);
 }
 
@@ -164,12 +155,12 @@ TEST_F(DepotTest, DropsGoToTheWaiterAndNotToTheMagazine) {
   ASSERT_NE(magazine, nullptr);
   drop(all[0]);
   EXPECT_EQ(magazine->count(), 1U);
-  EXPECT_EQ(depot_.stock().size(), 0U);
+  EXPECT_EQ(home(), 0U);
   Bell bell;
   ASSERT_TRUE(depot_.wait(bell));
   drop(all[1]);
   EXPECT_TRUE(bell.rang());
-  EXPECT_GE(depot_.stock().size(), 1U) << "what rang the bell can be taken";
+  EXPECT_GE(home(), 1U) << "what rang the bell can be taken";
   const std::uint32_t before = magazine->count();
   drop(all[2]);
   EXPECT_EQ(magazine->count(), before + 1) << "nobody waits any more";
@@ -182,43 +173,45 @@ TEST_F(DepotTest, AFullMagazineGivesHalfOfItHome) {
   for (std::uint32_t i = 0; i < kMagazine; ++i) drop(all[i]);
   EXPECT_EQ(magazine->count(), kMagazine);
   drop(all[kMagazine]);
-  EXPECT_EQ(magazine->count() + depot_.stock().size(), kMagazine + 1U);
-  EXPECT_GT(depot_.stock().size(), 0U);
+  EXPECT_EQ(magazine->count() + home(), kMagazine + 1U);
+  EXPECT_GT(home(), 0U);
   flush(*magazine, depot_, 0);
-  EXPECT_EQ(depot_.stock().size(), kMagazine + 1U);
+  EXPECT_EQ(home(), kMagazine + 1U);
 }
 
 TEST_F(DepotTest, AThreadThatEndsLeavesNothingInItsMagazine) {
   const std::vector<std::byte*> all = take_all();
   std::thread([&] { drop(all[0]); }).join();
-  EXPECT_EQ(depot_.stock().size(), 1U);
+  EXPECT_EQ(home(), 1U);
   EXPECT_TRUE(depot_.magazines().empty());
   EXPECT_EQ(depot_.record().drops.load(), 1U);
 }
 
 TEST_F(DepotTest, ThreadsTakeAndGiveAtOnce) {
+  std::array<std::atomic<bool>, kSlabs * kPerSlab> taken{};
   std::atomic<std::uint64_t> faults{0};
+  const auto flag = [&](std::byte * buffer) -> auto& {
+    return taken.at(static_cast<std::size_t>(buffer - memory_.base()) / kBytes);
+  };
   const auto work = [&] {
     std::array<std::byte*, 3> mine{};
     for (int i = 0; i < 20'000; ++i) {
-      const std::size_t got = depot_.take(mine);
-      for (std::size_t j = 0; j < got; ++j) {
-        if (*mine[j] != std::byte{0}) ++faults;
-        *mine[j] = std::byte{1};
-      }
-      for (std::size_t j = 0; j < got; ++j) *mine[j] = std::byte{0};
-      depot_.give(std::span(mine).first(got));
+      const std::span some = std::span(mine).first(depot_.take(mine));
+      for (std::byte* buffer : some) faults += flag(buffer).exchange(true);
+      for (std::byte* buffer : some) faults += !flag(buffer).exchange(false);
+      depot_.give(some);
+      if (i % 64 == 0) depot_.give_back_slabs();
     }
   };
-  for (std::byte* buffer : take_all()) {
-    *buffer = std::byte{0};
-    depot_.give({&buffer, 1});
-  }
   std::vector<std::thread> threads;
   for (int i = 0; i < 4; ++i) threads.emplace_back(work);
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(faults, 0U);
-  expect_counts(kSlabs * kPerSlab, kSlabs * kPerSlab);
+  const std::uint64_t capacity = depot_.record().capacity;
+  expect_counts(capacity, capacity);
+  EXPECT_EQ(stock_.free_bytes() + (capacity / kPerSlab * kSlab), kSlabs * kSlab);
+  depot_.give_back_slabs();
+  EXPECT_EQ(stock_.free_bytes(), kSlabs * kSlab);
 }
 
 }  // namespace

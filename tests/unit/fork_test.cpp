@@ -4,6 +4,7 @@
 #include <weir/error.h>
 #include <weir/pool.h>
 
+#include <array>
 #include <csignal>
 #include <cstdlib>
 #include <functional>
@@ -67,6 +68,60 @@ TEST(Fork, AChildDoesNotLend) {
                  "weir: lend in a child of fork");
   }
   expect_law(pool, 0);
+}
+
+TEST(Fork, AChildLendsInNoOtherWayEither) {
+  Pool pool(small_options());
+  Lane lane = pool.lane(100);
+  std::byte* const raw = pool.lend(100).release();
+  const auto expect_refused = [](const std::function<void()>& work) {
+    expect_abort(in_child([&] {
+                   work();
+                   return 0;
+                 }),
+                 "in a child of fork");
+  };
+  expect_refused([&] { (void)lane.lend(); });
+  expect_refused([&] { (void)pool.lend_pages(4096); });
+  expect_refused([&] {
+    std::array<Loan, 3> loans;
+    (void)pool.lend_many(100, loans);
+  });
+  expect_refused([&] { (void)pool.adopt(raw); });
+  (void)pool.adopt(raw);
+  expect_law(pool, 0);
+}
+
+TEST(Fork, AChildNeitherGrowsNorTrims) {
+  Options options = small_options(2u << 20);
+  options.max_bytes = 16u << 20;
+  Pool pool(options);
+  pool.reserve(4u << 20);
+  expect_clean(in_child([&] { return pool.trim() == 0 ? 0 : 1; }));
+  const Ending ending = in_child([&] {
+    try {
+      pool.reserve(2u << 20);
+    } catch (const Error& error) {
+      std::fprintf(stderr, "%s\n", error.what());
+      return 0;
+    }
+    return 1;
+  });
+  expect_clean(ending);
+  EXPECT_NE(ending.said.find("a child of fork"), std::string::npos) << ending.said;
+  EXPECT_GT(pool.trim(), 0U);
+  expect_law(pool, 0);
+}
+
+TEST(Fork, AChildDropsManyWithoutHarm) {
+  Pool pool(small_options());
+  std::array<Loan, 20> loans;
+  ASSERT_EQ(pool.lend_many(4096, loans), loans.size());
+  expect_clean(in_child([&] {
+    drop_many(loans);
+    return 0;
+  }));
+  expect_law(pool, loans.size());
 }
 
 TEST(Fork, AChildDropsWithoutHarm) {

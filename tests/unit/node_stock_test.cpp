@@ -2,47 +2,115 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <memory>
 #include <set>
 #include <vector>
+
+#include "granules.h"
 
 namespace weir::detail {
 namespace {
 
-constexpr std::size_t kSlab = 64 * 1024;
 constexpr std::size_t kPage = 4096;
+constexpr unsigned kLargest = 5;  // the order of 2 MiB
+constexpr std::uint32_t kGranules = 4;
 
-class NodeStockTest : public testing::Test {
+/// Four granules, which is one block of 256 KiB.
+class NodeStockTest : public ::testing::Test {
  protected:
-  NodeStockTest() { stock_.add_memory(memory_.get(), 4 * kSlab); }
+  NodeStockTest() { stock_.add_memory(memory_.base(), kGranules * kGranule); }
 
   bool inside(const std::byte* where, std::size_t bytes) const {
-    return where >= memory_.get() && where + bytes <= memory_.get() + 4 * kSlab;
+    return where >= memory_.base() && where + bytes <= memory_.base() + kGranules * kGranule;
+  }
+  std::vector<std::uint32_t> take_all(unsigned order) {
+    std::vector<std::uint32_t> taken;
+    for (std::uint32_t at = stock_.take(order); at != kNoGranule; at = stock_.take(order)) taken.push_back(at);
+    return taken;
   }
 
-  std::unique_ptr<std::byte, decltype(&std::free)> memory_{
-      static_cast<std::byte*>(std::aligned_alloc(kSlab, 4 * kSlab)), &std::free};
-  NodeStock stock_{kSlab};
+  testing::Granules memory_{32};
+  NodeStock stock_{memory_.map};
 };
 
-TEST_F(NodeStockTest, GivesEachSlabOnce) {
-  std::set<std::byte*> slabs;
-  while (std::byte* slab = stock_.take_slab()) {
-    EXPECT_TRUE(inside(slab, kSlab));
-    EXPECT_EQ(static_cast<std::size_t>(slab - memory_.get()) % kSlab, 0U);
-    EXPECT_TRUE(slabs.insert(slab).second);
-  }
-  EXPECT_EQ(slabs.size(), 4U);
-  for (std::byte* slab : slabs) stock_.give_slab(slab);
-  for (int i = 0; i < 4; ++i) EXPECT_TRUE(slabs.erase(stock_.take_slab()));
-  EXPECT_EQ(stock_.take_slab(), nullptr);
+TEST_F(NodeStockTest, GivesEachGranuleOnce) {
+  const std::vector<std::uint32_t> taken = take_all(0);
+  EXPECT_EQ(std::set(taken.begin(), taken.end()), (std::set<std::uint32_t>{0, 1, 2, 3}));
+  EXPECT_EQ(taken.size(), 4U);
+  EXPECT_EQ(stock_.free_bytes(), 0U);
+  for (const std::uint32_t granule : taken) stock_.give(granule, 0);
+  EXPECT_EQ(stock_.free_bytes(), kGranules * kGranule);
+  EXPECT_EQ(take_all(0).size(), 4U);
 }
 
 TEST_F(NodeStockTest, HasNothingBeforeMemoryIsAdded) {
-  NodeStock empty(kSlab);
-  EXPECT_EQ(empty.take_slab(), nullptr);
+  testing::Granules more(32);
+  NodeStock empty(more.map);
+  for (unsigned order = 0; order <= kLargest; ++order) EXPECT_EQ(empty.take(order), kNoGranule);
   EXPECT_EQ(empty.take_pages(1), nullptr);
+  EXPECT_EQ(empty.free_bytes(), 0U);
+}
+
+TEST_F(NodeStockTest, ALargeBlockIsHalvedAndJoinedAgain) {
+  const std::uint32_t one = stock_.take(0);
+  EXPECT_EQ(stock_.take(2), kNoGranule) << "a quarter of it is taken";
+  const std::uint32_t two = stock_.take(1);
+  ASSERT_NE(two, kNoGranule);
+  EXPECT_EQ(two % 2, 0U);
+  EXPECT_EQ(stock_.take(1), kNoGranule);
+  stock_.give(two, 1);
+  EXPECT_EQ(stock_.take(2), kNoGranule);
+  stock_.give(one, 0);
+  EXPECT_EQ(stock_.take(2), 0U);
+  EXPECT_EQ(stock_.take(0), kNoGranule);
+}
+
+TEST_F(NodeStockTest, NeighboursOfDifferentPairsDoNotJoin) {
+  const std::vector<std::uint32_t> taken = take_all(0);
+  stock_.give(1, 0);
+  stock_.give(2, 0);
+  EXPECT_EQ(stock_.take(1), kNoGranule) << "1 and 2 are no pair";
+  stock_.give(3, 0);
+  EXPECT_EQ(stock_.take(1), 2U);
+}
+
+TEST_F(NodeStockTest, AnArenaThatIsNoPowerOfTwoIsUsedWhole) {
+  testing::Granules more(64);
+  for (std::uint32_t count = 1; count <= 64; ++count) {
+    NodeStock stock(more.map);
+    stock.add_memory(more.base(), count * kGranule);
+    EXPECT_EQ(stock.free_bytes(), count * kGranule);
+    std::uint32_t taken = 0;
+    for (unsigned order = kLargest + 1; order-- > 0;) {
+      while (stock.take(order) != kNoGranule) taken += 1U << order;
+    }
+    EXPECT_EQ(taken, count);
+  }
+}
+
+TEST_F(NodeStockTest, MemoryIsRemovedOnlyWhole) {
+  const std::uint32_t one = stock_.take(0);
+  EXPECT_FALSE(stock_.remove_memory(memory_.base(), kGranules * kGranule));
+  EXPECT_EQ(stock_.free_bytes(), 3 * kGranule) << "a refusal changes nothing";
+  std::byte* const page = stock_.take_pages(1);
+  stock_.give(one, 0);
+  EXPECT_FALSE(stock_.remove_memory(memory_.base(), kGranules * kGranule)) << "a page is in use";
+  stock_.give_pages(page, 1);
+  EXPECT_TRUE(stock_.remove_memory(memory_.base(), kGranules * kGranule));
+  EXPECT_EQ(stock_.free_bytes(), 0U);
+  EXPECT_EQ(stock_.take(0), kNoGranule);
+  stock_.add_memory(memory_.base(), kGranules * kGranule);
+  EXPECT_EQ(stock_.take(2), 0U);
+}
+
+TEST_F(NodeStockTest, RemovingOneArenaLeavesItsNeighbours) {
+  testing::Granules more(96);
+  NodeStock stock(more.map);
+  for (std::size_t i = 0; i < 3; ++i) stock.add_memory(more.map.address(static_cast<std::uint32_t>(i * 32)), kMostSlab);
+  EXPECT_TRUE(stock.remove_memory(more.map.address(32), kMostSlab));
+  std::set<std::uint32_t> left;
+  for (std::uint32_t at = stock.take(0); at != kNoGranule; at = stock.take(0)) left.insert(at);
+  EXPECT_EQ(left.size(), 64U);
+  for (std::uint32_t granule = 32; granule < 64; ++granule) EXPECT_FALSE(left.contains(granule)) << granule;
 }
 
 TEST_F(NodeStockTest, PagesAreAlignedAndDoNotOverlap) {
@@ -58,23 +126,30 @@ TEST_F(NodeStockTest, PagesAreAlignedAndDoNotOverlap) {
   }
 }
 
-TEST_F(NodeStockTest, PagesOfOneSlabAreSharedBeforeAnotherIsTaken) {
-  for (std::size_t i = 0; i < kSlab / kPage; ++i) ASSERT_NE(stock_.take_pages(kPage), nullptr);
-  for (int i = 0; i < 3; ++i) EXPECT_NE(stock_.take_slab(), nullptr) << "sixteen pages are one slab of four";
-  EXPECT_EQ(stock_.take_slab(), nullptr);
+TEST_F(NodeStockTest, PagesOfOneGranuleAreSharedBeforeAnotherIsTaken) {
+  for (std::size_t i = 0; i < kGranule / kPage; ++i) ASSERT_NE(stock_.take_pages(kPage), nullptr);
+  EXPECT_EQ(take_all(0).size(), 3U) << "sixteen pages are one granule of four";
   EXPECT_EQ(stock_.take_pages(kPage), nullptr);
 }
 
-TEST_F(NodeStockTest, AWholeSlabOfPagesFitsAndMoreDoesNot) {
-  EXPECT_EQ(stock_.take_pages(kSlab + 1), nullptr);
-  for (int i = 0; i < 4; ++i) EXPECT_NE(stock_.take_pages(kSlab), nullptr);
+TEST_F(NodeStockTest, LargeRunsOfPagesAreBlocks) {
+  EXPECT_EQ(stock_.take_pages(kMostSlab + 1), nullptr);
+  EXPECT_EQ(stock_.take_pages(4 * kGranule + 1), nullptr);
+  for (const std::size_t bytes : {4 * kGranule, 3 * kGranule, 2 * kGranule, kGranule + 1, kGranule, kGranule - 1}) {
+    std::byte* const pages = stock_.take_pages(bytes);
+    ASSERT_NE(pages, nullptr) << bytes;
+    EXPECT_TRUE(inside(pages, bytes));
+    stock_.give_pages(pages, bytes);
+    EXPECT_EQ(stock_.free_bytes(), 4 * kGranule) << bytes;
+  }
+  for (int i = 0; i < 4; ++i) EXPECT_NE(stock_.take_pages(kGranule), nullptr);
   EXPECT_EQ(stock_.take_pages(1), nullptr);
 }
 
 TEST_F(NodeStockTest, PagesGivenBackAreTakenAgain) {
   std::vector<std::byte*> taken;
   while (std::byte* pages = stock_.take_pages(4 * kPage)) taken.push_back(pages);
-  EXPECT_EQ(taken.size(), 4 * kSlab / (4 * kPage));
+  EXPECT_EQ(taken.size(), 4 * kGranule / (4 * kPage));
   stock_.give_pages(taken[5], 4 * kPage);
   EXPECT_EQ(stock_.take_pages(5 * kPage), nullptr) << "a gap of four pages does not hold five";
   EXPECT_EQ(stock_.take_pages(4 * kPage), taken[5]);
@@ -86,6 +161,16 @@ TEST_F(NodeStockTest, NeighbouringGapsJoin) {
   stock_.give_pages(taken[3], kPage);
   stock_.give_pages(taken[4], kPage);
   EXPECT_EQ(stock_.take_pages(2 * kPage), taken[3]);
+}
+
+/// A slab leaves the bits of its buffers behind it.
+TEST_F(NodeStockTest, PagesOfAGranuleThatWasASlabAreAllFree) {
+  for (std::uint32_t granule = 0; granule < kGranules; ++granule) *memory_.map.bits(granule) = ~std::uint64_t{0};
+  std::vector<std::byte*> taken;
+  while (std::byte* pages = stock_.take_pages(kPage)) taken.push_back(pages);
+  EXPECT_EQ(taken.size(), kGranules * kGranule / kPage);
+  for (std::byte* pages : taken) stock_.give_pages(pages, kPage);
+  EXPECT_EQ(stock_.free_bytes(), kGranules * kGranule);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <vector>
 
+#include "pool_limits.h"
 #include "pool_testing.h"
 
 // Data stays where it was written, and no two buffers share a byte.
@@ -37,7 +38,7 @@ TEST_P(PoolFill, EveryByteOfThePoolHasOneHolder) {
   Options options = testing::one_class(4u << 20, GetParam());
   Pool pool(options);
   std::vector<Loan> loans = lend_all(pool, GetParam());
-  EXPECT_EQ(loans.size(), options.bytes / options.slab_bytes * (options.slab_bytes / GetParam()));
+  EXPECT_EQ(loans.size(), testing::most_buffers(pool, GetParam()));
   std::uint8_t seed = 0;
   for (const Loan& loan : loans) testing::mark(loan, seed++);
   seed = 0;

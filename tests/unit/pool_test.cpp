@@ -74,19 +74,63 @@ TEST(Pool, SmallestLargestClassIsTheEndOfTheTable) {
   for (const std::size_t bytes : {513U, 65535U, 65536U, 65537U}) EXPECT_FALSE(pool.lend(bytes));
 }
 
-TEST(Pool, AlignsToCacheLinesAndWholePagesToPages) {
-  Options options = small_options(8u << 20);
+TEST(Pool, AlignsToCacheLinesAndPageClassesToPages) {
+  Options options = small_options(16u << 20);
   options.classes = {64, 192, 512, 4096, 4160, 12288, 65536};
+  options.page_classes = {4096, 12288, 65536};
   Pool pool(options);
-  for (const std::uint32_t bytes : options.classes) {
-    const std::size_t alignment = bytes % 4096 == 0 ? 4096 : 64;
-    std::vector<Loan> loans;
-    for (int i = 0; i < 10; ++i) loans.push_back(pool.lend(bytes));
+  const auto expect_aligned = [](const std::vector<Loan>& loans, std::size_t alignment) {
     for (const Loan& loan : loans) {
       ASSERT_TRUE(loan);
-      EXPECT_EQ(reinterpret_cast<std::uintptr_t>(loan.data()) % alignment, 0U) << bytes;
+      EXPECT_EQ(reinterpret_cast<std::uintptr_t>(loan.data()) % alignment, 0U) << loan.size();
     }
+  };
+  for (const std::uint32_t bytes : options.classes) {
+    std::vector<Loan> loans;
+    for (int i = 0; i < 10; ++i) loans.push_back(pool.lend(bytes));
+    expect_aligned(loans, 64);
   }
+  for (const std::uint32_t bytes : options.page_classes) {
+    std::vector<Loan> loans;
+    for (int i = 0; i < 10; ++i) loans.push_back(pool.lend_pages(bytes));
+    expect_aligned(loans, 4096);
+    EXPECT_EQ(loans.front().size(), bytes);
+  }
+  expect_law(pool, 0);
+}
+
+TEST(Pool, WholePagesThatNeedNoAlignmentAreColoured) {
+  Pool pool(small_options(16u << 20));
+  for (const std::uint32_t bytes : {4096U, 8192U, 16384U}) {
+    std::vector<Loan> loans = lend_all(pool, bytes);
+    std::sort(loans.begin(), loans.end(), [](const Loan& a, const Loan& b) { return a.data() < b.data(); });
+    for (std::size_t i = 1; i < loans.size(); ++i) {
+      const auto apart = static_cast<std::size_t>(loans[i].data() - loans[i - 1].data());
+      ASSERT_TRUE(apart % 4096 != 0 || apart >= bytes + 4096) << bytes << ": neighbours " << apart << " apart";
+    }
+    loans.clear();
+    pool.flush();
+  }
+}
+
+TEST(Pool, PageLoansAreOfTheSmallestPageClassThatHolds) {
+  Pool pool(small_options());
+  for (const auto& [want, expected] : {std::pair{std::size_t{0}, 4096U},
+                                       {1, 4096U},
+                                       {4096, 4096U},
+                                       {4097, 16384U},
+                                       {16385, 65536U},
+                                       {65536, 65536U}}) {
+    EXPECT_EQ(pool.lend_pages(want).size(), expected) << want;
+  }
+  EXPECT_FALSE(pool.lend_pages(65537));
+  EXPECT_FALSE(pool.lend_pages(SIZE_MAX));
+  Options options = small_options();
+  options.page_classes.clear();
+  Pool without(options);
+  EXPECT_FALSE(without.lend_pages(1));
+  expect_law(pool, 0);
+  expect_law(without, 0);
 }
 
 TEST(Loan, AnEmptyOneIsNothing) {
@@ -164,7 +208,7 @@ TEST(Pool, ExhaustionIsAnAnswerAndPasses) {
   EXPECT_EQ(lend_all(pool, 16384).size(), (1u << 20) / 16384);
 }
 
-TEST(Pool, OneClassCanHaveAllTheMemoryAndKeepsIt) {
+TEST(Pool, OneClassCanHaveAllTheMemory) {
   Options options = small_options(1u << 20);
   options.classes = {1024, 16384};
   Pool pool(options);

@@ -30,8 +30,10 @@ ClassRow read_lane(SegmentReader& reader, std::uint32_t lane_index) {
   reader.read_lane(lane_index);
   const Segment& segment = reader.segment();
   const LaneRecord& lane = segment.lanes[lane_index];
-  ClassRow row{.bytes = lane.bytes, .tally = {}};
+  ClassRow row{.bytes = lane.bytes, .alignment = lane.alignment, .tally = {}};
   row.tally.counts = counts_of_lane(segment, lane_index);
+  if (lane.stride != 0 && lane.slab_bytes >= lane.stride)
+    row.slab_bytes = row.tally.counts.capacity / (lane.slab_bytes / lane.stride) * lane.slab_bytes;
   row.tally.settled = is_settled(row.tally.counts);
   row.tally.high_water = lane.high_water;
   row.tally.lends = lends_of_lane(segment, lane_index);
@@ -166,6 +168,22 @@ Tally NodeRow::tally() const {
 Tally PoolView::tally() const { return sum_of(nodes); }
 
 Tally Snapshot::tally() const { return sum_of(pools); }
+
+std::uint64_t PoolView::slab_bytes() const {
+  std::uint64_t bytes = 0;
+  for (const NodeRow& node : nodes) {
+    for (const ClassRow& row : node.classes) bytes += row.slab_bytes;
+  }
+  return bytes;
+}
+
+std::uint64_t PoolView::buffer_bytes() const {
+  std::uint64_t bytes = 0;
+  for (const NodeRow& node : nodes) {
+    for (const ClassRow& row : node.classes) bytes += row.tally.counts.capacity * row.bytes;
+  }
+  return bytes;
+}
 
 std::uint64_t PoolView::mapped_bytes() const {
   std::uint64_t bytes = 0;

@@ -22,8 +22,10 @@ struct Tally {
 
 struct ClassRow {
   std::uint32_t bytes = 0;
+  std::uint32_t alignment = 0;
+  std::uint64_t slab_bytes = 0;  ///< of the slabs that it has
   Tally tally;
-  bool used() const { return tally.counts.capacity != 0 || tally.empty != 0; }
+  bool used() const { return tally.counts.capacity != 0 || tally.lends != 0 || tally.empty != 0; }
 };
 
 struct NodeRow {
@@ -46,6 +48,8 @@ struct PoolView {
   std::vector<NodeRow> nodes;
   std::vector<RingRow> rings;
   std::uint64_t mapped_bytes() const;
+  std::uint64_t slab_bytes() const;
+  std::uint64_t buffer_bytes() const;
   Tally tally() const;
 };
 

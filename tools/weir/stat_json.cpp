@@ -39,7 +39,7 @@ Json of_arena(const Grade& grade) {
 }
 
 Json of_class(const ClassRow& row) {
-  Json json{{"bytes", row.bytes}};
+  Json json{{"bytes", row.bytes}, {"alignment", row.alignment}, {"slab_bytes", row.slab_bytes}};
   put_tally(json, row.tally);
   return json;
 }
@@ -63,6 +63,8 @@ Json of_pool(const PoolView& pool) {
   Json json{{"name", pool.name}};
   put_tally(json, pool.tally());
   json["mapped_bytes"] = pool.mapped_bytes();
+  json["slab_bytes"] = pool.slab_bytes();
+  json["buffer_bytes"] = pool.buffer_bytes();
   json["arenas"] = list(pool.arenas, of_arena);
   json["nodes"] = list(pool.nodes, of_node);
   json["rings"] = list(pool.rings, of_ring);

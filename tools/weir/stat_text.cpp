@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <numeric>
 
 #include "grade_text.h"
@@ -28,6 +29,13 @@ std::string memory_lines(const PoolView& pool) {
   return lines;
 }
 
+std::string slab_line(const PoolView& pool) {
+  const std::uint64_t slabs = pool.slab_bytes();
+  const std::uint64_t buffers = std::min(pool.buffer_bytes(), slabs);
+  return fmt::format("  slabs   {} given to size classes, {} of it between and behind buffers\n", format_size(slabs),
+                     format_size(slabs - buffers));
+}
+
 std::string ring_line(const PoolView& pool) {
   if (pool.rings.empty()) return {};
   std::uint64_t entries = 0;
@@ -44,7 +52,8 @@ std::string ring_line(const PoolView& pool) {
 
 std::vector<std::string> class_cells(const NodeRow& node, const ClassRow& row) {
   const Counts& counts = row.tally.counts;
-  std::vector<std::string> cells{std::to_string(node.node), format_size(row.bytes)};
+  std::vector<std::string> cells{std::to_string(node.node),
+                                 format_size(row.bytes) + (row.alignment >= 4096 ? " page" : "")};
   for (const std::uint64_t count : {counts.capacity, counts.free, counts.cached, counts.user, counts.kernel_ring,
                                     counts.kernel_request, row.tally.high_water, row.tally.lends, row.tally.empty}) {
     cells.push_back(std::to_string(count));
@@ -103,7 +112,7 @@ std::string stat_text(const Snapshot& snapshot) {
   if (snapshot.pools.empty()) text += "\nno pool at the moment\n";
   for (const PoolView& pool : snapshot.pools) {
     text += fmt::format("\npool {}\n", bold(pool.name));
-    text += law_line(pool.tally()) + memory_lines(pool) + ring_line(pool) + class_table(pool);
+    text += law_line(pool.tally()) + memory_lines(pool) + slab_line(pool) + ring_line(pool) + class_table(pool);
   }
   return text + receiver_table(snapshot.receivers);
 }

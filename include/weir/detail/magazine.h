@@ -14,48 +14,46 @@ inline constexpr std::uint32_t kLanesPerNode = 256;
 inline constexpr std::uint32_t kLanes = kMaxNodes * kLanesPerNode;
 inline constexpr std::uint32_t kMagazineBytes = 1024;
 inline constexpr std::uint32_t kLaneTableBytes = kLanes * kMagazineBytes;
-inline constexpr std::uint32_t kMagazineSlots = 123;
+inline constexpr std::uint32_t kMagazineSlots = 124;
 
 /// A thread's stack of free buffers of one lane. Only its thread writes it, but for `capacity`, which others set to 0
 /// while somebody waits for a buffer of the lane, so that drops go to the depot. It lies in the statistics segment:
-/// the numbers that the fast path needs are the ones that are shown. How many buffers are here is the difference of two
-/// numbers, of which a lend writes one and a drop the other: neither waits for the other's store.
+/// the numbers that the fast path needs are the ones that are shown.
 struct Magazine {
-  std::atomic<std::uint64_t> lends;  ///< buffers popped so far
-  std::atomic<std::uint64_t> top;    ///< the same plus the buffers here
-  std::atomic<std::uint64_t> capacity;
-  std::uint32_t lane;                  ///< its own byte offset in the table, which a loan carries home
-  std::uint32_t bytes;                 ///< size of a buffer
-  std::atomic<std::uint64_t> stocked;  ///< buffers that came from the depot, less those that went there
+  std::atomic<std::uint64_t> state;     ///< lends so far << 8 | buffers here: one store changes both
+  std::atomic<std::uint64_t> capacity;  ///< at most kMagazineSlots
+  std::uint32_t lane;                   ///< its own byte offset in the table, which a loan carries home
+  std::uint32_t bytes;                  ///< size of a buffer
+  std::atomic<std::uint64_t> stocked;   ///< buffers that came from the depot, less those that went there
   std::byte* buffers[kMagazineSlots];
 
-  std::uint32_t count() const noexcept {
-    return static_cast<std::uint32_t>(top.load(std::memory_order_relaxed) - lends.load(std::memory_order_relaxed));
-  }
-  std::uint64_t drops() const noexcept {
-    return top.load(std::memory_order_relaxed) - stocked.load(std::memory_order_relaxed);
-  }
+  static constexpr std::uint64_t kOneLend = 256;
+  static std::uint32_t count_of(std::uint64_t state) noexcept { return static_cast<std::uint8_t>(state); }
+  static std::uint64_t lends_of(std::uint64_t state) noexcept { return state / kOneLend; }
+  std::uint32_t count() const noexcept { return count_of(state.load(std::memory_order_relaxed)); }
+  std::uint64_t lends() const noexcept { return lends_of(state.load(std::memory_order_relaxed)); }
 
   /// The newest buffer; nullptr when there is none.
   std::byte* pop() noexcept {
-    const std::uint64_t lent = lends.load(std::memory_order_relaxed);
-    const std::uint64_t count = top.load(std::memory_order_relaxed) - lent;
+    const std::uint64_t before = state.load(std::memory_order_relaxed);
+    const std::uint32_t count = count_of(before);
     if (count == 0) [[unlikely]]
       return nullptr;
     std::byte* const buffer = buffers[count - 1];
     if (buffer == nullptr) __builtin_unreachable();
-    lends.store(lent + 1, std::memory_order_relaxed);
+    state.store(before + kOneLend - 1, std::memory_order_relaxed);
     return buffer;
   }
 
   /// False when it is full, or takes nothing.
   bool push(std::byte* buffer) noexcept {
-    const std::uint64_t before = top.load(std::memory_order_relaxed);
-    const std::uint64_t count = before - lends.load(std::memory_order_relaxed);
+    const std::uint64_t before = state.load(std::memory_order_relaxed);
+    const std::uint32_t count = count_of(before);
     if (count >= capacity.load(std::memory_order_relaxed)) [[unlikely]]
       return false;
-    buffers[count] = buffer;
-    top.store(before + 1, std::memory_order_relaxed);
+    // A buffer lent and dropped again is still in its slot: without a store, the next pop need not wait for one.
+    if (buffers[count] != buffer) buffers[count] = buffer;
+    state.store(before + 1, std::memory_order_relaxed);
     return true;
   }
 };

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+namespace weir::detail {
+
+/// What a pool with WEIR_TRACE or WEIR_SCRUB does at each lend and drop. Such a pool has no magazines, so that each of
+/// them comes by here; any other pool pays nothing. Thread safe.
+class LoanWatch {
+ public:
+  LoanWatch(bool trace, bool scrub);
+  ~LoanWatch();
+  LoanWatch(const LoanWatch&) = delete;
+  LoanWatch& operator=(const LoanWatch&) = delete;
+
+  /// Notes who borrows: the calling thread and its stack.
+  void on_lend(const std::byte* buffer, std::uint32_t bytes) noexcept;
+  /// Forgets it, and overwrites the buffer with zeros. A buffer that nobody borrowed is fatal, where that is traced.
+  void on_drop(std::byte* buffer, std::uint32_t bytes) noexcept;
+
+  /// The oldest loans that are out, each with its borrower and stack, as lines; empty when it does not trace.
+  std::string describe_oldest(std::size_t most) const;
+
+ private:
+  struct Borrows;
+
+  std::unique_ptr<Borrows> borrows_;  ///< nullptr: not traced
+  bool scrub_;
+};
+
+}  // namespace weir::detail

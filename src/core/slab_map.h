@@ -1,0 +1,81 @@
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "core/size_classes.h"
+
+namespace weir::detail {
+
+inline constexpr std::size_t kGranule = kLeastSlab;
+inline constexpr std::uint32_t kNoGranule = UINT32_MAX;
+
+/// What is known of the granule of 64 KiB at which a slab, or a free block of memory, starts.
+struct Slab {
+  enum class State : std::uint8_t { none, free_block, cut, pages };
+  std::atomic<State> state;  ///< the stock also asks it of a neighbour that is a depot's: is that free?
+  std::uint8_t order;        ///< its size is kGranule << order
+  std::uint16_t lane;        ///< index, where it is cut
+  std::uint32_t free_count;  ///< buffers in the depot
+  std::uint32_t next;        ///< in a list of its depot or node
+  std::uint32_t previous;
+};
+
+/// The out-of-band metadata of a pool's memory: a record for each granule, and a bit for each buffer that there can be,
+/// set while the buffer is in its slab. A record belongs to one lock at a time: that of its node's stock, or its
+/// depot's.
+class SlabMap {
+ public:
+  /// Reserves room for all; none has memory yet. Throws Error.
+  SlabMap(std::byte* base, std::size_t bytes);
+  ~SlabMap();
+  SlabMap(const SlabMap&) = delete;
+  SlabMap& operator=(const SlabMap&) = delete;
+
+  /// Gives memory to the records of a range, so that nothing can fail later. Returns 0 or -errno.
+  /// REQUIRES: the range is of whole granules.
+  int populate(const std::byte* from, std::size_t bytes);
+
+  Slab& operator[](std::uint32_t granule) { return slabs_[granule]; }
+  const Slab& operator[](std::uint32_t granule) const { return slabs_[granule]; }
+  /// The bits of a slab that starts at the granule, 1,024 for each granule that it has.
+  std::uint64_t* bits(std::uint32_t granule) { return bits_ + std::size_t{granule} * kWordsPerGranule; }
+
+  std::byte* address(std::uint32_t granule) const { return base_ + std::size_t{granule} * kGranule; }
+  std::uint32_t granule_of(const std::byte* address) const {
+    return static_cast<std::uint32_t>(static_cast<std::size_t>(address - base_) / kGranule);
+  }
+  /// The granule at which the slab of the address starts. REQUIRES: the address is in a slab.
+  std::uint32_t start_of(const std::byte* address) const {
+    const std::uint32_t granule = granule_of(address);
+    return granule & ~((1U << slabs_[granule].order) - 1);
+  }
+  bool contains(const std::byte* address) const { return address >= base_ && address < base_ + bytes_; }
+  std::uint32_t granules() const { return static_cast<std::uint32_t>(bytes_ / kGranule); }
+
+ private:
+  static constexpr std::size_t kWordsPerGranule = kGranule / 64 / 64;
+
+  std::byte* base_;
+  std::size_t bytes_;
+  std::byte* table_;
+  std::uint64_t* bits_;
+  Slab* slabs_;
+};
+
+/// A list of slabs, linked by their records. Not thread safe.
+class SlabList {
+ public:
+  explicit SlabList(SlabMap& map) : map_(&map) {}
+  bool empty() const { return first_ == kNoGranule; }
+  std::uint32_t front() const { return first_; }
+  void push(std::uint32_t granule);
+  void remove(std::uint32_t granule);
+
+ private:
+  SlabMap* map_;
+  std::uint32_t first_ = kNoGranule;
+};
+
+}  // namespace weir::detail

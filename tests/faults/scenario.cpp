@@ -1,0 +1,169 @@
+#include "faults/scenario.h"
+
+#include <sys/socket.h>
+#include <weir/buffer_ring.h>
+#include <weir/error.h>
+#include <weir/pool.h>
+#include <weir/receiver.h>
+#include <weir/registered.h>
+
+#include <algorithm>
+#include <chrono>
+#include <functional>
+#include <thread>
+
+#include "kernel/ring.h"
+#include "pool_testing.h"
+
+namespace weir::testing {
+namespace {
+
+constexpr std::uint32_t kReceived = 16384;
+constexpr std::size_t kMessage = 100;
+
+std::string text_of(const Grade& grade) {
+  const std::string got = std::string(grade.huge_tlb ? " hugetlb" : "") + (grade.populated ? " populated" : "") +
+                          (grade.locked ? " locked" : "") + (grade.bound ? " bound" : "");
+  return std::to_string(grade.page_bytes) + got + ": " + grade.reason;
+}
+
+class Scenario {
+ public:
+  explicit Scenario(bool with_rings) : with_rings_(with_rings) {}
+
+  void play(const Options& options) {
+    attempt([&] {
+      Pool pool(options);
+      note_grades(pool, options);
+      lend(pool);
+      std::thread([&] { lend(pool); }).join();
+      grow_and_trim(pool, options);
+      if (with_rings_) use_rings(pool);
+      pool.flush();
+      expect(pool.check_all().empty(), pool.check_all());
+      expect(pool.counts().user == 0 && pool.counts().kernel_ring == 0, "a buffer did not come home");
+    });
+  }
+
+  Outcome outcome;
+
+ private:
+  void expect(bool holds, const std::string& problem) {
+    if (!holds) outcome.problems.push_back(problem);
+  }
+
+  /// False when it threw an Error, which is noted. Nothing else may be thrown.
+  bool attempt(const std::function<void()>& what) {
+    try {
+      what();
+      return true;
+    } catch (const Error& error) {
+      outcome.errors.emplace_back(error.what());
+      expect(error.code().value() > 0, std::string("an error without an errno: ") + error.what());
+    } catch (const std::exception& error) {
+      outcome.problems.push_back(std::string("thrown, but no weir::Error: ") + error.what());
+    }
+    return false;
+  }
+
+  void note_grades(const Pool& pool, const Options& options) {
+    for (const Grade& grade : pool.grades()) {
+      const bool all = grade.locked && grade.bound && (options.pages == Pages::small || grade.page_bytes > 4096);
+      outcome.grades.push_back(text_of(grade));
+      expect(all || !grade.reason.empty(), "a lesser grade without its reason: " + text_of(grade));
+      expect(grade.populated, "an arena without pages: " + text_of(grade));
+    }
+  }
+
+  void lend(Pool& pool) {
+    for (const std::size_t bytes : {512, 512, 4096, 65536}) {
+      const Loan loan = pool.lend(bytes);
+      expect(bool(loan), "nothing to lend");
+      mark(loan, 1);
+    }
+    const Loan page = pool.lend_pages(4096);
+    expect(bool(page), "no pages to lend");
+    mark(page, 2);
+  }
+
+  void grow_and_trim(Pool& pool, const Options& options) {
+    const Counts before = pool.counts();
+    if (attempt([&] { pool.reserve(options.bytes); })) note_grades(pool, options);
+    {
+      const std::vector<Loan> loans = lend_all(pool, 65536);
+      expect(loans.size() >= options.bytes / 65536 / 2, "the pool lends less than it has");
+      for (const Loan& loan : loans) mark(loan, 3);
+    }
+    pool.trim();
+    expect(pool.counts().user == before.user, "growing and trimming lost a buffer");
+    if (attempt([&] { pool.reserve(options.bytes); })) note_grades(pool, options);
+  }
+
+  void use_rings(Pool& pool) {
+    Ring ring;
+    if (!ring.missing_multishot().empty()) return;
+    attempt([&] {
+      BufferRing buffers(pool, ring.get(), 64, 8, 4096);
+      expect(buffers.replenish() == 8, "the buffer ring is not full");
+    });
+    attempt([&] {
+      const RegisteredPool registered(pool, ring.get());
+      const Loan loan = pool.lend(512);
+      expect(registered.index(loan) <= pool.grades().size(), "an index of no arena");
+    });
+    attempt([&] { receive(pool); });
+  }
+
+  /// A message that finds every buffer lent: its connection waits until another thread drops one.
+  void receive(Pool& pool) {
+    Ring ring;
+    Receiver receiver(pool, ring.get());
+    std::vector<Loan> all = lend_all(pool, kReceived);
+    const SocketPair sockets = SocketPair::local();
+    Inflow inflow;
+    receiver.start(inflow, sockets.near.get());
+    const std::string message(kMessage, 'm');
+    expect(send(sockets.far.get(), message.data(), kMessage, 0) == kMessage, "the message is not sent");
+    run(receiver, ring, [&] { return receiver.parked() == 1; });
+    turn(receiver, ring);  // nothing is there: it waits to be woken
+    std::thread([&] { all.clear(); }).join();
+    run(receiver, ring, [&] { return received_ == kMessage; });
+    receiver.stop_all();
+    run(receiver, ring, [&] { return receiver.quiet(); });
+    received_ = 0;
+  }
+
+  void turn(Receiver& receiver, Ring& ring) {
+    while (receiver.turn()) io_uring_submit(&ring.get());
+    io_uring_submit(&ring.get());
+  }
+
+  /// Turns, waits and completes until it is done.
+  void run(Receiver& receiver, Ring& ring, const std::function<bool()>& done) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (!done() && std::chrono::steady_clock::now() < end) {
+      turn(receiver, ring);
+      __kernel_timespec time{.tv_sec = 0, .tv_nsec = 100'000'000};
+      io_uring_cqe* cqe = nullptr;
+      io_uring_wait_cqes(&ring.get(), &cqe, 1, &time, nullptr);
+      while (io_uring_peek_cqe(&ring.get(), &cqe) == 0) {
+        receiver.complete(*cqe, [&](Inflow&, const Received& what) { received_ += what.data.size(); });
+        io_uring_cqe_seen(&ring.get(), cqe);
+      }
+    }
+    expect(done(), "the receiver is stuck");
+  }
+
+  const bool with_rings_;
+  std::size_t received_ = 0;
+};
+
+}  // namespace
+
+Outcome play(const Options& options, bool with_rings) {
+  Scenario scenario(with_rings);
+  scenario.play(options);
+  return std::move(scenario.outcome);
+}
+
+}  // namespace weir::testing

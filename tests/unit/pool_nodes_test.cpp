@@ -1,0 +1,192 @@
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <weir/pool.h>
+
+#include <algorithm>
+#include <array>
+#include <functional>
+#include <latch>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "os/memory.h"
+#include "os/numa.h"
+#include "pool_limits.h"
+#include "pool_testing.h"
+
+// What a pool does on several NUMA nodes.
+
+namespace weir {
+namespace {
+
+using testing::expect_law;
+using testing::lend_all;
+using testing::most_buffers;
+using testing::small_options;
+
+/// Moves the calling thread to a CPU whose home is the node. False when there is none.
+bool move_to(unsigned node) {
+  for (int cpu = 0; cpu < 256; ++cpu) {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(static_cast<std::size_t>(cpu), &set);
+    if (sched_setaffinity(0, sizeof set, &set) == 0 && os::home_node_index() == node) return true;
+  }
+  return false;
+}
+
+/// Runs the work in a thread on the node.
+void on_node(unsigned node, const std::function<void()>& work) {
+  std::thread([&] {
+    EXPECT_TRUE(move_to(node));
+    work();
+  }).join();
+}
+
+/// The node that backs the buffer, by the kernel.
+int node_of(const Loan& loan) {
+  std::array<void*, 1> address{loan.data()};
+  std::array<int, 1> node{-1};
+  EXPECT_EQ(os::query_nodes(address, node), 0);
+  return node[0];
+}
+
+std::size_t count_on(const std::vector<Loan>& loans, int node) {
+  return static_cast<std::size_t>(
+      std::count_if(loans.begin(), loans.end(), [&](const Loan& loan) { return node_of(loan) == node; }));
+}
+
+class PoolNodes : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (os::memory_nodes().size() < 2)
+      GTEST_SKIP() << "one NUMA node here: run it in a guest, by tests/guest/weir-guest --nodes 2";
+    bool reached = true;
+    std::thread([&] { reached = move_to(0) && move_to(1); }).join();
+    if (!reached) GTEST_SKIP() << "a node has no CPU that this process may use";
+  }
+  static int system_node(unsigned index) { return os::memory_nodes()[index]; }
+
+  Pool pool_{small_options(os::memory_nodes().size() * (2u << 20))};
+};
+
+TEST_F(PoolNodes, EachThreadIsLentMemoryOfItsNode) {
+  for (const unsigned node : {0U, 1U}) {
+    on_node(node, [&] {
+      std::vector<Loan> loans;
+      for (std::size_t i = 0; i < 200; ++i) loans.push_back(pool_.lend(i * 20));
+      EXPECT_EQ(count_on(loans, system_node(node)), loans.size());
+      std::vector<Loan> many(100);
+      ASSERT_EQ(pool_.lend_many(2000, many), many.size());
+      EXPECT_EQ(count_on(many, system_node(node)), many.size());
+      const Loan page = pool_.lend_pages(4096);
+      EXPECT_EQ(node_of(page), system_node(node));
+      EXPECT_EQ(node_of(pool_.lane(10'000).lend()), system_node(node));
+    });
+  }
+  expect_law(pool_, 0);
+}
+
+TEST_F(PoolNodes, AnEmptyNodeBorrowsFromTheOther) {
+  on_node(0, [&] {
+    const std::vector<Loan> loans = lend_all(pool_, 4096);
+    EXPECT_EQ(loans.size(), most_buffers(pool_, 4096));
+    const std::size_t near = count_on(loans, system_node(0));
+    EXPECT_GT(near, 0U);
+    EXPECT_GT(count_on(loans, system_node(1)), 0U);
+    for (std::size_t i = 0; i < near; ++i) ASSERT_EQ(node_of(loans[i]), system_node(0)) << "the own node comes first";
+  });
+  expect_law(pool_, 0);
+}
+
+/// One thread lends on its node, another drops on the other, and never gets those buffers itself.
+TEST_F(PoolNodes, ADropOnAnotherNodeGoesHome) {
+  for (int round = 0; round < 20; ++round) {
+    std::vector<Loan> loans(300);
+    on_node(0, [&] { ASSERT_EQ(pool_.lend_many(4096, loans), loans.size()); });
+    ASSERT_EQ(count_on(loans, system_node(0)), loans.size());
+    on_node(1, [&] {
+      if (round % 2 == 0) {
+        drop_many(loans);
+      } else {
+        loans.clear();
+      }
+      std::vector<Loan> own;
+      for (int i = 0; i < 200; ++i) own.push_back(pool_.lend(4096));
+      EXPECT_EQ(count_on(own, system_node(1)), own.size()) << "what it dropped was not of its node";
+    });
+    expect_law(pool_, 0);
+  }
+}
+
+/// While the thread that dropped still lives, and after it flushed.
+TEST_F(PoolNodes, WhatAnotherNodeDroppedIsThereForItsOwn) {
+  std::vector<Loan> loans;
+  on_node(0, [&] {
+    while (true) {
+      Loan loan = pool_.lend(4096);
+      if (node_of(loan) != system_node(0)) break;
+      loans.push_back(std::move(loan));
+    }
+  });
+  const std::size_t whole_node = loans.size();
+  std::latch flushed(1);
+  std::latch end(1);
+  std::thread far([&] {
+    EXPECT_TRUE(move_to(1));
+    drop_many(loans);
+    pool_.flush();
+    flushed.count_down();
+    end.wait();
+  });
+  flushed.wait();
+  on_node(0, [&] {
+    std::vector<Loan> again(whole_node);
+    EXPECT_EQ(pool_.lend_many(4096, again), whole_node);
+    EXPECT_EQ(count_on(again, system_node(0)), whole_node);
+  });
+  end.count_down();
+  far.join();
+  expect_law(pool_, 0);
+}
+
+TEST_F(PoolNodes, AThreadThatMovesLendsWhereItIsNow) {
+  on_node(0, [&] {
+    std::vector<Loan> before(50);
+    ASSERT_EQ(pool_.lend_many(1024, before), before.size());
+    drop_many(before);
+    ASSERT_TRUE(move_to(1));
+    pool_.flush();
+    std::vector<Loan> after;
+    for (int i = 0; i < 500; ++i) after.push_back(pool_.lend(1024));
+    EXPECT_EQ(count_on(after, system_node(1)), after.size());
+  });
+  expect_law(pool_, 0);
+}
+
+TEST_F(PoolNodes, SlabsOfEveryNodeChangeClass) {
+  on_node(0, [&] {
+    for (const std::uint32_t bytes : {512U, 65536U, 4096U, 16384U}) {
+      EXPECT_EQ(lend_all(pool_, bytes).size(), most_buffers(pool_, bytes)) << bytes;
+      pool_.flush();
+    }
+  });
+  expect_law(pool_, 0);
+}
+
+TEST_F(PoolNodes, AdoptKnowsTheNode) {
+  for (const unsigned node : {0U, 1U}) {
+    std::byte* raw = nullptr;
+    on_node(node, [&] { raw = pool_.lend(5000).release(); });
+    on_node(1 - node, [&] {
+      const Loan loan = pool_.adopt(raw);
+      EXPECT_EQ(loan.size(), 8192U);
+      EXPECT_EQ(node_of(loan), system_node(node));
+    });
+  }
+  expect_law(pool_, 0);
+}
+
+}  // namespace
+}  // namespace weir
