@@ -100,17 +100,17 @@ class Pool {
   static constexpr std::size_t kGranule = 64;
   static constexpr std::size_t kTableBytes = std::size_t{64} * 1024;
 
-  Loan lend_of(std::uint32_t lane) noexcept {
-    detail::Magazine& magazine = detail::magazine_at(detail::thread_home_lanes, lane);
+  Loan lend_of(std::uint64_t lane) noexcept {
+    detail::Magazine& magazine = detail::thread_home_lanes.at(lane);
     std::byte* const buffer = magazine.pop();
     if (buffer == nullptr) [[unlikely]]
-      return lend_slowly(lane).lend();
+      return lend_slowly(detail::thread_home_lanes.lane_of(magazine)).lend();
     return detail::LoanParts{buffer, magazine.lane, magazine.bytes}.lend();
   }
-  std::uint32_t lane_for(std::size_t bytes) const noexcept {
+  std::uint64_t lane_for(std::size_t bytes) const noexcept {
     return bytes > kTableBytes ? lane_for_large(bytes) : lane_of_[(bytes + kGranule - 1) / kGranule];
   }
-  std::uint32_t lane_for_large(std::size_t bytes) const noexcept;
+  std::uint64_t lane_for_large(std::size_t bytes) const noexcept;
   std::uint32_t lane_of_class(std::size_t index) const noexcept;
   detail::LoanParts lend_slowly(std::uint32_t lane) noexcept;
 
@@ -129,10 +129,10 @@ class Lane {
 
  private:
   friend class Pool;
-  Lane(Pool& pool, std::uint32_t lane) : pool_(&pool), lane_(lane) {}
+  Lane(Pool& pool, std::uint64_t lane) : pool_(&pool), lane_(lane) {}
 
   Pool* pool_;
-  std::uint32_t lane_;
+  std::uint64_t lane_;
 };
 
 /// Drops all of them: faster than one by one where they are many.

@@ -144,7 +144,7 @@ LoanParts PoolState::lend(std::size_t class_index) noexcept {
   if (is_fork_child()) base::fatal("lend in a child of fork, which has none of its parent's buffers: exec there first");
   Depot& home = home_depot(class_index);
   Magazine* magazine = own_magazine(home);
-  if (magazine != nullptr && refill(*magazine, home)) return {magazine->pop(), magazine->lane, magazine->bytes};
+  if (magazine != nullptr && home.refill(*magazine)) return {magazine->pop(), magazine->lane, magazine->bytes};
   const std::uint32_t node = home.lane_index() / kLanesPerNode;
   const LoanParts loan = lend_nearby(node, class_index);
   if (loan.data == nullptr) home.record().empty.fetch_add(1, std::memory_order_relaxed);
@@ -167,6 +167,20 @@ LoanParts PoolState::lend_nearby(std::uint32_t home, std::size_t class_index) no
 }
 
 bool PoolState::reclaim(const Depot& starved) noexcept { return reclaim_node(starved.lane_index() / kLanesPerNode); }
+
+std::span<const std::unique_ptr<Depot>> PoolState::depots_of(std::size_t node) const {
+  return std::span(depots_).subspan(node * classes_.count(), classes_.count());
+}
+
+bool PoolState::wait(Depot& starved, Waiter& waiter) noexcept {
+  if (!starved.wait(waiter)) return false;
+  const std::uint32_t node = starved.lane_index() / kLanesPerNode;
+  for (const auto& depot : depots_of(node)) depot->close_magazines();
+  flush_own_magazines();
+  reclaim_node(node);
+  starved.feed();
+  return true;
+}
 
 bool PoolState::reclaim_node(std::size_t node) noexcept {
   std::size_t bytes = 0;
@@ -200,7 +214,7 @@ LoanParts PoolState::adopt(std::byte* buffer) noexcept {
 void PoolState::reserve(std::size_t bytes) {
   if (is_fork_child()) throw Error(ENOTSUP, "a child of fork cannot grow its parent's pool: exec there first");
   for (const auto& node : nodes_) node->grow(share_of_node(bytes));
-  for (const auto& depot : depots_) depot->wake_if_stocked();
+  for (const auto& depot : depots_) depot->feed();
 }
 
 std::size_t PoolState::trim() noexcept {

@@ -41,6 +41,8 @@ class PoolState {
   /// Takes from all classes of the depot's node the slabs that are whole, for this one, which has none. True when there
   /// were any.
   bool reclaim(const Depot& depot) noexcept;
+  /// As Depot::wait(), after asking back what the thread and the other classes of its node keep.
+  bool wait(Depot& depot, Waiter& waiter) noexcept;
   /// A buffer of this depot alone.
   LoanParts lend_from(Depot& depot) noexcept;
 
@@ -83,6 +85,7 @@ class PoolState {
   void make_depots();
   LoanParts lend_nearby(std::uint32_t node, std::size_t class_index) noexcept;
   bool reclaim_node(std::size_t node) noexcept;
+  std::span<const std::unique_ptr<Depot>> depots_of(std::size_t node) const;
   void retire() noexcept;
   void refuse_loans_out() const;
 
