@@ -28,6 +28,8 @@ constexpr std::size_t kTightShare = 16;  // it is tight until more than a sixtee
 constexpr unsigned kInverseShift = 48;
 constexpr std::uint64_t kInverseOne = 1ULL << kInverseShift;
 
+std::size_t recent_slots(std::uint32_t bytes) { return std::clamp(kRecentBytes / bytes, kLeastRecent, kMostRecent); }
+
 /// Buffers came from the depot on top, or (negative) went there or to a ring.
 void note_stocked(Magazine& magazine, std::uint64_t count) {
   add_alone(magazine.state, count);
@@ -53,9 +55,9 @@ Depot::Depot(NodeStock& stock, const SizeClass& size_class, std::uint32_t lane_i
       magazine_capacity_(magazine_capacity),
       watch_(watch),
       record_(segment().lanes[lane_index]),
-      most_recent_(std::clamp(kRecentBytes / size_class.bytes, kLeastRecent, kMostRecent)),
-      recent_(std::make_unique_for_overwrite<std::byte*[]>(most_recent_)),
+      recent_(std::make_unique_for_overwrite<std::byte*[]>(recent_slots(size_class.bytes))),
       partial_(map_),
+      most_recent_(recent_slots(size_class.bytes)),
       whole_(map_) {
   magazines_.reserve(kMaxThreads);
   waiters_.reserve(kMostWaiters);

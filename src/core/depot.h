@@ -114,17 +114,17 @@ class Depot {
   LoanWatch* const watch_;
   LaneRecord& record_;
 
-  base::Lock mutex_;
-  const std::size_t most_recent_;
+  alignas(64) base::Lock mutex_;  // what a batch changes is in one line
+  bool tight_ = false;
   std::unique_ptr<std::byte*[]> recent_;  ///< stack of at most most_recent_
   std::size_t recent_count_ = 0;
-  SlabList partial_;  ///< slabs with some buffer home and some away
-  SlabList whole_;    ///< slabs with all buffers home
-  std::size_t whole_count_ = 0;
   std::size_t free_ = 0;
   std::size_t capacity_ = 0;
+  SlabList partial_;  ///< slabs with some buffer home and some away
+  const std::size_t most_recent_;
+  SlabList whole_;  ///< slabs with all buffers home
+  std::size_t whole_count_ = 0;
   std::vector<Magazine*> magazines_;
-  bool tight_ = false;
   std::vector<Waiter*> waiters_;
 };
 

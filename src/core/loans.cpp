@@ -37,8 +37,6 @@ void LoanParts::fill(std::span<Loan> loans, std::byte* const* buffers, std::uint
   std::size_t done = 0;
 #pragma GCC unroll 4
   for (; done + 2 <= loans.size(); done += 2) {
-    __builtin_prefetch(buffers[done], 1);
-    __builtin_prefetch(buffers[done + 1], 1);
     const Pair both = pair_at(const_cast<std::byte**>(buffers + done));
     pair_at(&loans[done]) = __builtin_shufflevector(both, Pair{tail, tail}, 0, 2);
     pair_at(&loans[done + 1]) = __builtin_shufflevector(both, Pair{tail, tail}, 1, 3);

@@ -51,19 +51,19 @@ struct ArenaRecord {
 };
 
 /// A size class of a pool on one node.
-struct LaneRecord {
+struct alignas(64) LaneRecord {
   std::uint32_t bytes;
   std::uint32_t alignment;
   std::uint32_t stride;
   std::uint32_t slab_bytes;
   Count capacity;
   Count free;
+  Count high_water;  ///< most buffers ever out of the depot
+  Count refills;     ///< batches from the depot to a magazine
+  Count flushes;     ///< batches back
   Count lends;       ///< those without a magazine, and those of threads that have ended
   Count drops;       ///< the same
   Count empty;       ///< lends that found no buffer
-  Count refills;     ///< batches from the depot to a magazine
-  Count flushes;     ///< batches back
-  Count high_water;  ///< most buffers ever out of the depot
 };
 
 struct RingRecord {
