@@ -3,6 +3,7 @@
 #include <weir/error.h>
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <cerrno>
 #include <cinttypes>
@@ -19,8 +20,9 @@
 namespace weir::detail {
 namespace {
 
-// A magazine holds at most a sixty-fourth of what the node has, and all magazines of a thread together an eighth, so
-// that threads hide little from each other; a pool too small for that gives every buffer straight to its depot.
+// A magazine grows with use to at most a sixty-fourth of what the node has, and all of a thread's together to an eighth,
+// beyond the two buffers that each starts with. Where a sixty-fourth is less than four buffers, threads keep none, and
+// every one goes straight to its depot: no buffer of a small pool hides.
 constexpr std::size_t kMagazineShare = 64;
 constexpr std::size_t kThreadShare = 8;
 constexpr std::size_t kLeastMagazine = 4;
@@ -28,9 +30,14 @@ constexpr std::size_t kMostMagazine = 120;
 constexpr std::size_t kSlabsPerNode = 8;
 constexpr std::size_t kLoansTold = 8;
 
-std::uint32_t magazine_capacity(std::size_t node_bytes, std::size_t classes, std::uint32_t bytes) {
-  const std::size_t share = node_bytes / std::max(kMagazineShare, kThreadShare * classes) / bytes;
+std::uint32_t magazine_capacity(std::size_t node_bytes, std::uint32_t bytes) {
+  const std::size_t share = node_bytes / kMagazineShare / bytes;
   return share < kLeastMagazine ? 0 : static_cast<std::uint32_t>(std::min(share, kMostMagazine));
+}
+
+std::uint64_t next_serial() {
+  static std::atomic<std::uint64_t> last{0};
+  return last.fetch_add(1, std::memory_order_relaxed) + 1;
 }
 
 std::size_t nodes_in_use() { return std::min<std::size_t>(os::memory_nodes().size(), kMaxNodes); }
@@ -93,7 +100,8 @@ PoolState::PoolState(const Options& options)
       reservation_(std::make_unique<Reservation>(region_bytes_ * nodes_in_use())),
       map_(reservation_->base(), region_bytes_ * nodes_in_use()),
       record_(take_pool_record(options_)),
-      first_lane_(record_->first_lane) {
+      first_lane_(record_->first_lane),
+      cache_budget_{id(), next_serial(), node_bytes_ / kThreadShare} {
   if (options_.trace || options_.scrub) watch_ = std::make_unique<LoanWatch>(options_.trace, options_.scrub);
   make_nodes();
   make_depots();
@@ -129,7 +137,8 @@ void PoolState::make_depots() {
     for (std::uint32_t i = 0; i < classes_.count(); ++i) {
       depots_.push_back(std::make_unique<Depot>(
           nodes_[node]->stock(), classes_[i], lane_index_of(*record_, node, i),
-          watch_ ? 0 : magazine_capacity(node_bytes_, classes_.count(), classes_[i].bytes), watch_.get()));
+          watch_ ? 0 : magazine_capacity(node_bytes_, classes_[i].bytes), watch_.get(),
+          &cache_budget_));
     }
   }
 }

@@ -97,6 +97,7 @@ class PoolState {
   SlabMap map_;
   RecordHold<PoolRecord> record_;
   const std::uint32_t first_lane_;  ///< of the record, which a child of fork has not
+  const CacheBudget cache_budget_;
   std::vector<std::unique_ptr<NodeMemory>> nodes_;
   std::unique_ptr<LoanWatch> watch_;  ///< nullptr: no lend or drop is watched
   std::vector<std::unique_ptr<Depot>> depots_;

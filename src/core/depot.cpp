@@ -10,6 +10,7 @@
 
 #include "base/fatal.h"
 #include "base/units.h"
+#include "core/threads.h"
 #include "os/event.h"
 
 namespace weir::detail {
@@ -22,6 +23,7 @@ constexpr std::size_t kRecentBytes = 4 * base::kMiB;
 constexpr std::size_t kLeastRecent = 64;
 constexpr std::size_t kMostRecent = 2048;  // a consumer that runs ahead brings so many at once
 constexpr std::uint32_t kLine = 64;
+constexpr std::uint32_t kFirstLimit = 2;  // of a magazine: enough for one buffer that comes and goes
 constexpr std::size_t kTightShare = 16;  // it is tight until more than a sixteenth is free again
 
 // An offset below 2^21 times 2^48 / stride, rounded up, gives the index exactly: the error stays below one.
@@ -45,7 +47,7 @@ void set_depot(std::uint32_t lane_index, Depot* depot) noexcept {
 }
 
 Depot::Depot(NodeStock& stock, const SizeClass& size_class, std::uint32_t lane_index, std::uint32_t magazine_capacity,
-             LoanWatch* watch)
+             LoanWatch* watch, const CacheBudget* budget)
     : source_(stock),
       map_(stock.map()),
       class_(size_class),
@@ -54,11 +56,11 @@ Depot::Depot(NodeStock& stock, const SizeClass& size_class, std::uint32_t lane_i
       lane_index_(lane_index),
       magazine_capacity_(magazine_capacity),
       watch_(watch),
+      budget_(budget),
       record_(segment().lanes[lane_index]),
       recent_(std::make_unique_for_overwrite<std::byte*[]>(recent_slots(size_class.bytes))),
-      partial_(map_),
-      most_recent_(recent_slots(size_class.bytes)),
-      whole_(map_) {
+      homes_{SlabList(map_), SlabList(map_), SlabList(map_), SlabList(map_), SlabList(map_)},
+      most_recent_(recent_slots(size_class.bytes)) {
   magazines_.reserve(kMaxThreads);
   waiters_.reserve(kMostWaiters);
   record_.bytes = size_class.bytes;
@@ -81,8 +83,12 @@ std::size_t Depot::take(std::span<std::byte*> out) noexcept {
 std::size_t Depot::take_locked(std::span<std::byte*> out) {
   std::size_t count = take_recent(out);
   while (count < out.size()) {
-    if (partial_.empty() && whole_.empty() && (count > 0 || !cut_slab())) break;
-    count += take_from_slab(partial_.empty() ? whole_.front() : partial_.front(), out.subspan(count));
+    const std::uint32_t granule = fullest_slab();
+    if (granule != kNoGranule) {
+      count += take_from_slab(granule, out.subspan(count));
+    } else if (count > 0 || !cut_slab()) {
+      break;
+    }
   }
   if (count == 0) tighten();
   free_ -= count;
@@ -124,7 +130,7 @@ std::size_t Depot::give_back_slabs() noexcept {
   const std::lock_guard lock(mutex_);
   const std::size_t before = capacity_;
   send_home(recent_count_);
-  while (!whole_.empty()) uncut_slab(whole_.front());
+  while (!homes_.back().empty()) uncut_slab(homes_.back().front());
   note_counts();
   return (before - capacity_) / class_.per_slab * class_.slab_bytes;
 }
@@ -136,8 +142,30 @@ std::size_t Depot::take_recent(std::span<std::byte*> out) {
   return count;
 }
 
+/// Of the slabs with a buffer home, one of which most are away: so that others become whole. kNoGranule when there is none.
+std::uint32_t Depot::fullest_slab() const {
+  for (const SlabList& list : homes_) {
+    if (!list.empty()) return list.front();
+  }
+  return kNoGranule;
+}
+
+/// The list of the slabs that have so many buffers home; nullptr: of none.
+SlabList* Depot::list_for(std::uint32_t free_count) {
+  return free_count == 0 ? nullptr : &homes_.at(std::size_t{free_count} * (kHomes - 1) / class_.per_slab);
+}
+
+void Depot::set_free_count(std::uint32_t granule, std::uint32_t free_count) {
+  SlabList* const before = list_for(map_[granule].free_count);
+  SlabList* const after = list_for(free_count);
+  map_[granule].free_count = free_count;
+  if (before == after) return;
+  if (before != nullptr) before->remove(granule);
+  if (after != nullptr) after->push(granule);
+}
+
 std::size_t Depot::take_from_slab(std::uint32_t granule, std::span<std::byte*> out) {
-  Slab& slab = map_[granule];
+  const Slab& slab = map_[granule];
   std::uint64_t* bits = map_.bits(granule);
   std::byte* const start = map_.address(granule);
   const std::size_t count = std::min<std::size_t>(slab.free_count, out.size());
@@ -147,15 +175,7 @@ std::size_t Depot::take_from_slab(std::uint32_t granule, std::span<std::byte*> o
     out[i] = start + (word * 64 + static_cast<unsigned>(std::countr_zero(bits[word]))) * class_.stride;
     bits[word] &= bits[word] - 1;
   }
-  const bool was_whole = slab.free_count == class_.per_slab;
-  slab.free_count -= static_cast<std::uint32_t>(count);
-  if (was_whole) {
-    whole_.remove(granule);
-    --whole_count_;
-    if (slab.free_count > 0) partial_.push(granule);
-  } else if (slab.free_count == 0) {
-    partial_.remove(granule);
-  }
+  set_free_count(granule, slab.free_count - static_cast<std::uint32_t>(count));
   return count;
 }
 
@@ -174,14 +194,11 @@ void Depot::give_to_slab(std::byte* buffer) {
   if ((word & bit) != 0)
     base::fatal("a buffer of %u bytes was returned twice: two parts of the program held it", bytes());
   word |= bit;
-  Slab& slab = map_[granule];
-  if (slab.free_count++ == 0) partial_.push(granule);
+  set_free_count(granule, map_[granule].free_count + 1);
+  // One of the small slabs stays: the next burst finds it. Large ones are dear, and back in a moment.
+  const Slab& slab = map_[granule];
   if (slab.free_count < class_.per_slab) return;
-  partial_.remove(granule);
-  whole_.push(granule);
-  ++whole_count_;
-  // One of the small ones stays: the next burst finds it. Large ones are dear, and back in a moment.
-  if (whole_count_ > 1 || class_.slab_bytes > kGranule) uncut_slab(granule);
+  if (class_.slab_bytes > kGranule || slab.next != kNoGranule) uncut_slab(granule);
 }
 
 std::uint32_t Depot::index_in_slab(std::uint32_t granule, const std::byte* buffer) const {
@@ -216,18 +233,16 @@ bool Depot::cut_slab() {
     const std::uint32_t left = class_.per_slab - i;
     bits[i / 64] = left >= 64 ? ~std::uint64_t{0} : (1ULL << left) - 1;
   }
-  map_[granule].free_count = class_.per_slab;
+  map_[granule].free_count = 0;
+  set_free_count(granule, class_.per_slab);
   guard_cut(map_.address(granule), class_.slab_bytes);
-  whole_.push(granule);
-  ++whole_count_;
   free_ += class_.per_slab;
   capacity_ += class_.per_slab;
   return true;
 }
 
 void Depot::uncut_slab(std::uint32_t granule) {
-  whole_.remove(granule);
-  --whole_count_;
+  set_free_count(granule, 0);
   for (std::uint32_t i = 0; i < 1U << order_; ++i) map_[granule + i].state = Slab::State::none;
   free_ -= class_.per_slab;
   capacity_ -= class_.per_slab;
@@ -239,6 +254,7 @@ void Depot::adopt(Magazine& magazine) noexcept {
   const std::lock_guard lock(mutex_);
   magazine.lane = lane();
   magazine.bytes = class_.bytes;
+  magazine.limit = std::min(kFirstLimit, magazine_capacity_);
   magazines_.push_back(&magazine);
 }
 
@@ -260,8 +276,15 @@ void Depot::disown(Magazine& magazine) noexcept {
 /// True when the magazine is open now: it may keep what it has and take more.
 bool Depot::open(Magazine& magazine) {
   const bool may = !tight_ && waiters_.empty() && !source_.anybody_hungry();
-  magazine.capacity.store(may ? magazine_capacity_ : 0, std::memory_order_relaxed);
+  magazine.capacity.store(may ? magazine.limit : 0, std::memory_order_relaxed);
   return may && magazine_capacity_ > 0;
+}
+
+/// The magazine was empty or full: next time it is so half as often, if the thread may keep so much.
+void Depot::widen(Magazine& magazine) {
+  const std::uint64_t wider = std::min<std::uint64_t>(2 * magazine.limit, magazine_capacity_);
+  const std::size_t more = (wider - magazine.limit) * class_.bytes;
+  if (more > 0 && (budget_ == nullptr || widen_own_cache(*budget_, more))) magazine.limit = wider;
 }
 
 void Depot::give_oldest(Magazine& magazine, std::uint64_t count) {
@@ -276,8 +299,9 @@ bool Depot::refill(Magazine& magazine) noexcept {
   if (magazine_capacity_ == 0) return false;
   const std::lock_guard lock(mutex_);
   if (magazine.count() > 0) return true;
+  widen(magazine);
   if (!open(magazine)) return false;
-  const std::size_t got = take_locked({magazine.buffers, (magazine_capacity_ + 1) / 2});
+  const std::size_t got = take_locked({magazine.buffers, (magazine.limit + 1) / 2});
   if (got == 0) return false;
   note_stocked(magazine, got);
   record_.refills.fetch_add(1, std::memory_order_relaxed);
@@ -289,11 +313,12 @@ bool Depot::make_room(Magazine& magazine, bool at_home) noexcept {
   bool may = false;
   {
     const std::lock_guard lock(mutex_);
-    may = open(magazine);
     const std::uint64_t count = magazine.count();
+    if (count >= magazine.limit) widen(magazine);
+    may = open(magazine);
     if (!may) {
       give_oldest(magazine, count);
-    } else if (count >= magazine_capacity_) {
+    } else if (count >= magazine.limit) {
       give_oldest(magazine, at_home ? (count + 1) / 2 : count);
     }
   }
@@ -302,10 +327,13 @@ bool Depot::make_room(Magazine& magazine, bool at_home) noexcept {
 }
 
 void Depot::empty(Magazine& magazine) noexcept {
-  if (magazine.count() == 0) return;
   {
     const std::lock_guard lock(mutex_);
     give_oldest(magazine, magazine.count());
+    const std::uint64_t narrow = std::min(kFirstLimit, magazine_capacity_);
+    if (budget_ != nullptr) narrow_own_cache(*budget_, (magazine.limit - narrow) * class_.bytes);
+    magazine.limit = narrow;
+    open(magazine);
   }
   feed_others();
 }

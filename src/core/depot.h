@@ -2,6 +2,7 @@
 
 #include <weir/detail/magazine.h>
 
+#include <array>
 #include <cstddef>
 #include <memory>
 #include <mutex>
@@ -22,6 +23,13 @@ struct Waiter {
   bool waiting = false;  ///< guarded by the depot
 };
 
+/// How much of a pool one thread may keep in its magazines, beyond what each starts with.
+struct CacheBudget {
+  std::uint32_t pool = 0;    ///< index of its record
+  std::uint64_t serial = 0;  ///< no two pools of a process have the same
+  std::size_t bytes = 0;
+};
+
 /// A node's stock of free buffers of one size class, behind the threads' magazines: a short stack of those that came
 /// home last, and the slabs. A slab that is whole again goes back to the node, but for one. Thread safe.
 ///
@@ -29,10 +37,11 @@ struct Waiter {
 /// drops come by here, so that no buffer that is dropped hides from who needs it.
 class Depot {
  public:
+  /// A magazine grows up to `magazine_capacity` buffers, and within the budget, if there is one.
   /// `watch` is told of each lend and drop that comes by; nullptr: nobody is.
   /// REQUIRES: with a watch, the magazine capacity is 0, so that all of them do.
   Depot(NodeStock& stock, const SizeClass& size_class, std::uint32_t lane_index, std::uint32_t magazine_capacity,
-        LoanWatch* watch = nullptr);
+        LoanWatch* watch = nullptr, const CacheBudget* budget = nullptr);
   ~Depot();
   Depot(const Depot&) = delete;
   Depot& operator=(const Depot&) = delete;
@@ -52,7 +61,7 @@ class Depot {
   /// Makes room for a push: half of a full magazine goes home, or all of it, when it is of another node than its thread.
   /// False when it must stay closed.
   bool make_room(Magazine& magazine, bool at_home) noexcept;
-  /// Takes all that the magazine has.
+  /// Takes all that the magazine has, which is to start small again.
   void empty(Magazine& magazine) noexcept;
   /// As take(), the magazine's own (the warmest) first. They count as nobody's until their new holder counts them.
   std::size_t take_with(Magazine& magazine, std::span<std::byte*> out) noexcept;
@@ -87,9 +96,14 @@ class Depot {
   std::span<Magazine* const> magazines() const { return magazines_; }
 
  private:
+  static constexpr std::size_t kHomes = 5;
+
   bool cut_slab();
   void uncut_slab(std::uint32_t granule);
   std::size_t take_recent(std::span<std::byte*> out);
+  std::uint32_t fullest_slab() const;
+  SlabList* list_for(std::uint32_t free_count);
+  void set_free_count(std::uint32_t granule, std::uint32_t free_count);
   std::size_t take_from_slab(std::uint32_t granule, std::span<std::byte*> out);
   void give_to_slab(std::byte* buffer);
   void send_home(std::size_t count);
@@ -98,6 +112,7 @@ class Depot {
   void give_locked(std::span<std::byte* const> buffers);
   void give_oldest(Magazine& magazine, std::uint64_t count);
   bool open(Magazine& magazine);
+  void widen(Magazine& magazine);
   void close_locked();
   void tighten();
   void feed_others() noexcept;
@@ -112,6 +127,7 @@ class Depot {
   const std::uint32_t lane_index_;
   const std::uint32_t magazine_capacity_;
   LoanWatch* const watch_;
+  const CacheBudget* const budget_;
   LaneRecord& record_;
 
   alignas(64) base::Lock mutex_;  // what a batch changes is in one line
@@ -120,10 +136,8 @@ class Depot {
   std::size_t recent_count_ = 0;
   std::size_t free_ = 0;
   std::size_t capacity_ = 0;
-  SlabList partial_;  ///< slabs with some buffer home and some away
+  std::array<SlabList, kHomes> homes_;  ///< slabs by how much of them is home: whole ones last
   const std::size_t most_recent_;
-  SlabList whole_;  ///< slabs with all buffers home
-  std::size_t whole_count_ = 0;
   std::vector<Magazine*> magazines_;
   std::vector<Waiter*> waiters_;
 };
@@ -135,8 +149,8 @@ void set_depot(std::uint32_t lane_index, Depot* depot) noexcept;
 template <typename Visit>
 void Depot::visit_home(Visit visit) const {
   for (std::size_t i = 0; i < recent_count_; ++i) visit(recent_[i]);
-  for (const SlabList* list : {&partial_, &whole_}) {
-    for (std::uint32_t granule = list->front(); granule != kNoGranule; granule = map_[granule].next) {
+  for (const SlabList& list : homes_) {
+    for (std::uint32_t granule = list.front(); granule != kNoGranule; granule = map_[granule].next) {
       const std::uint64_t* bits = map_.bits(granule);
       for (std::uint32_t i = 0; i < class_.per_slab; ++i) {
         if ((bits[i / 64] >> i % 64 & 1) != 0) visit(map_.address(granule) + std::size_t{i} * class_.stride);

@@ -32,12 +32,20 @@ class ThreadPlace {
   bool enter() noexcept;
   Magazine* set_up(Depot& depot) noexcept;
   void for_each(void (*visit)(Magazine&, Depot&)) noexcept;
+  std::size_t& kept(const CacheBudget& budget) noexcept;
 
  private:
   void leave() noexcept;
 
+  /// Bytes of a pool that the magazines may have grown to hold.
+  struct Kept {
+    std::uint64_t serial = 0;
+    std::size_t bytes = 0;
+  };
+
   ThreadRecord* record_ = nullptr;
   std::array<Magazine, kLanes>* magazines_ = nullptr;
+  std::array<Kept, kMaxPools> kept_{};
 };
 
 bool ThreadPlace::enter() noexcept {
@@ -80,6 +88,13 @@ void ThreadPlace::for_each(void (*visit)(Magazine&, Depot&)) noexcept {
   }
 }
 
+/// Of an earlier pool with the same record, nothing is kept any more.
+std::size_t& ThreadPlace::kept(const CacheBudget& budget) noexcept {
+  Kept& kept = kept_.at(budget.pool);
+  if (kept.serial != budget.serial) kept = {budget.serial, 0};
+  return kept.bytes;
+}
+
 void ThreadPlace::leave() noexcept {
   const std::lock_guard lock(registry_mutex());
   for_each([](Magazine& magazine, Depot& depot) { depot.disown(magazine); });
@@ -102,6 +117,15 @@ void flush_own_magazines() noexcept {
   if (thread_ended || is_fork_child()) return;
   place.for_each([](Magazine& magazine, Depot& depot) { depot.empty(magazine); });
 }
+
+bool widen_own_cache(const CacheBudget& budget, std::size_t bytes) noexcept {
+  std::size_t& kept = place.kept(budget);
+  if (kept + bytes > budget.bytes) return false;
+  kept += bytes;
+  return true;
+}
+
+void narrow_own_cache(const CacheBudget& budget, std::size_t bytes) noexcept { place.kept(budget) -= bytes; }
 
 std::uint32_t rehome_thread() noexcept {
   const std::uint32_t node = std::min(os::home_node_index(), segment().header.node_count - 1);

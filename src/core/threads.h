@@ -13,6 +13,10 @@ Magazine* own_magazine(Depot& depot) noexcept;
 /// Gives the depots all that the calling thread's magazines have, of every pool, class and node.
 void flush_own_magazines() noexcept;
 
+/// Counts so much more as kept in the calling thread's magazines. False when that is beyond the budget.
+bool widen_own_cache(const CacheBudget& budget, std::size_t bytes) noexcept;
+void narrow_own_cache(const CacheBudget& budget, std::size_t bytes) noexcept;
+
 /// Index of the node that the calling thread runs on now; its lends use that node's magazines from here on.
 std::uint32_t rehome_thread() noexcept;
 
