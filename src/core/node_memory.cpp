@@ -60,8 +60,11 @@ std::size_t NodeMemory::trim() {
   for (std::size_t i = arenas_.size(); i > 1; --i) {
     const Arena& arena = arenas_[i - 1].arena;
     if (!stock_.remove_memory(arena.base, arena.grade.bytes)) continue;
+    if (os::unmap_to_reserved(arena.base, arena.grade.bytes) != 0) {
+      stock_.add_memory(arena.base, arena.grade.bytes);
+      continue;
+    }
     trimmed += arena.grade.bytes;
-    os::unmap_to_reserved(arena.base, arena.grade.bytes);
     arenas_.erase(arenas_.begin() + static_cast<std::ptrdiff_t>(i - 1));
   }
   return trimmed;
