@@ -44,7 +44,7 @@ class NodeMemory {
   };
   using Place = std::vector<Mapped>::iterator;
 
-  std::byte* find_gap(std::size_t bytes, Place& before);
+  std::byte* find_gap(std::size_t bytes, std::size_t alignment, Place& before);
   ArenaRecord* publish(const Arena& arena) const;
 
   SlabMap& map_;

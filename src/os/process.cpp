@@ -5,13 +5,68 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <string_view>
+
+#include "os/file.h"
 
 namespace weir::os {
+namespace {
+
+constexpr unsigned kCapIpcLock = 14;
+
+/// What follows the key in the first line that starts with it; nothing when there is no such line, or no such file.
+std::optional<std::string> line_of(const std::string& path, std::string_view key) {
+  const File file = open_file(path.c_str());
+  char part[512];
+  while (file && std::fgets(part, sizeof part, file.get()) != nullptr) {
+    std::string_view line = part;
+    if (!line.starts_with(key)) continue;
+    line.remove_prefix(key.size());
+    return std::string(line.substr(0, line.find('\n')));
+  }
+  return {};
+}
+
+/// A number in a line like that; 0 when there is none.
+std::uint64_t number_of(const std::string& path, std::string_view key, int base) {
+  return std::strtoull(line_of(path, key).value_or("").c_str(), nullptr, base);
+}
+
+std::optional<HugeTlbLimit> limit_in(const std::string& limit_file, const std::string& used_file) {
+  const std::string limit = line_of(limit_file, "").value_or("max");
+  if (limit == "max") return {};
+  return HugeTlbLimit{limit_file, std::strtoull(limit.c_str(), nullptr, 10), number_of(used_file, "", 10)};
+}
+
+}  // namespace
 
 std::uint64_t memlock_limit() {
   rlimit limit{};
   if (getrlimit(RLIMIT_MEMLOCK, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return UINT64_MAX;
   return limit.rlim_cur;
+}
+
+std::uint64_t locked_bytes() { return number_of("/proc/self/status", "VmLck:", 10) * 1024; }
+
+bool may_exceed_memlock() { return (number_of("/proc/self/status", "CapEff:", 16) >> kCapIpcLock & 1) != 0; }
+
+std::optional<HugeTlbLimit> hugetlb_limit(std::size_t page_bytes) {
+  const std::string size =
+      page_bytes >> 30 != 0 ? std::to_string(page_bytes >> 30) + "GB" : std::to_string(page_bytes >> 20) + "MB";
+  std::string group = "/sys/fs/cgroup" + line_of("/proc/self/cgroup", "0::").value_or("/");
+  if (group.back() == '/') group.pop_back();
+  std::optional<HugeTlbLimit> least;
+  for (std::size_t end = group.size(); end >= sizeof "/sys/fs/cgroup" - 1; end = group.rfind('/', end - 1)) {
+    group.resize(end);
+    for (const char* kind : {"", ".rsvd"}) {  // pages in use, and pages that mappings have a right to
+      const std::string file = group + "/hugetlb." + size + kind;
+      const std::optional<HugeTlbLimit> limit = limit_in(file + ".max", file + ".current");
+      if (limit && (!least || limit->left() < least->left())) least = limit;
+    }
+  }
+  return least;
 }
 
 std::string program_name() { return program_invocation_short_name; }
