@@ -34,10 +34,12 @@ std::uint64_t number_of(const std::string& path, std::string_view key, int base)
   return std::strtoull(line_of(path, key).value_or("").c_str(), nullptr, base);
 }
 
-std::optional<HugeTlbLimit> limit_in(const std::string& limit_file, const std::string& used_file) {
-  const std::string limit = line_of(limit_file, "").value_or("max");
+std::optional<HugeTlbLimit> limit_in(const std::string& group, const std::string& kind) {
+  const std::string file = group + "/hugetlb." + kind + ".max";
+  const std::string limit = line_of(file, "").value_or("max");
   if (limit == "max") return {};
-  return HugeTlbLimit{limit_file, std::strtoull(limit.c_str(), nullptr, 10), number_of(used_file, "", 10)};
+  const std::uint64_t used = number_of(group + "/hugetlb." + kind + ".current", "", 10);
+  return HugeTlbLimit{file, std::strtoull(limit.c_str(), nullptr, 10), used};
 }
 
 }  // namespace
@@ -53,16 +55,16 @@ std::uint64_t locked_bytes() { return number_of("/proc/self/status", "VmLck:", 1
 bool may_exceed_memlock() { return (number_of("/proc/self/status", "CapEff:", 16) >> kCapIpcLock & 1) != 0; }
 
 std::optional<HugeTlbLimit> hugetlb_limit(std::size_t page_bytes) {
-  const std::string size =
-      page_bytes >> 30 != 0 ? std::to_string(page_bytes >> 30) + "GB" : std::to_string(page_bytes >> 20) + "MB";
-  std::string group = "/sys/fs/cgroup" + line_of("/proc/self/cgroup", "0::").value_or("/");
+  const bool giant = page_bytes >> 30 != 0;
+  const std::string used = std::to_string(page_bytes >> (giant ? 30 : 20)) + (giant ? "GB" : "MB");
+  const std::string reserved = used + ".rsvd";
+  const std::string root = "/sys/fs/cgroup";
+  std::string group = root + line_of("/proc/self/cgroup", "0::").value_or("/");
   if (group.back() == '/') group.pop_back();
   std::optional<HugeTlbLimit> least;
-  for (std::size_t end = group.size(); end >= sizeof "/sys/fs/cgroup" - 1; end = group.rfind('/', end - 1)) {
-    group.resize(end);
-    for (const char* kind : {"", ".rsvd"}) {  // pages in use, and pages that mappings have a right to
-      const std::string file = group + "/hugetlb." + size + kind;
-      const std::optional<HugeTlbLimit> limit = limit_in(file + ".max", file + ".current");
+  for (; group.size() >= root.size(); group.resize(group.rfind('/'))) {
+    for (const std::string& kind : {used, reserved}) {
+      const std::optional<HugeTlbLimit> limit = limit_in(group, kind);
       if (limit && (!least || limit->left() < least->left())) least = limit;
     }
   }
