@@ -7,8 +7,9 @@
 
 namespace weir {
 
-/// The first rung of the page ladder that a pool tries: 2 MiB hugetlb, then transparent huge pages, then 4 KiB.
-enum class Pages : std::uint8_t { automatic, huge_2m, transparent, small };
+/// The first rung of the page ladder that a pool tries: 1 GiB hugetlb, then 2 MiB hugetlb, then transparent huge pages,
+/// then 4 KiB.
+enum class Pages : std::uint8_t { automatic, huge_1g, huge_2m, transparent, small };
 
 /// What a pool and its receivers are made with. `weir env` prints the WEIR_* variable, range and meaning of each.
 struct Options {
@@ -18,7 +19,7 @@ struct Options {
   std::vector<std::uint32_t> page_classes{4096, 16384, 65536};  ///< sizes of the page-aligned buffers, ascending
   std::size_t max_bytes = 0;            ///< most memory that the pool may map; 0: no more than `bytes`
   std::size_t slab_bytes = 2u << 20;    ///< most memory that a class takes at once: a power of two from 64 KiB to 2 MiB
-  Pages pages = Pages::automatic;       ///< automatic and huge_2m start at 2 MiB hugetlb; the others lower
+  Pages pages = Pages::automatic;       ///< automatic: 2 MiB hugetlb, or 1 GiB where whole ones fit and are free
   bool strict = false;                  ///< true: refuse memory that is not exactly what `pages` asks for
   bool trace = false;                   ///< true: note who borrows each buffer; slower
   bool scrub = false;                   ///< true: overwrite each dropped buffer with zeros; slower

@@ -6,9 +6,11 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "base/units.h"
 #include "os/memory.h"
+#include "os/numa.h"
 #include "os/process.h"
 
 namespace weir::detail {
@@ -23,38 +25,55 @@ struct Rung {
   const char* name;
 };
 
-constexpr std::array kLadder{Rung{PageKind::huge_tlb_2m, base::kHugePage, "2 MiB hugetlb"},
+constexpr std::array kLadder{Rung{PageKind::huge_tlb_1g, kGiantPage, "1 GiB hugetlb"},
+                             Rung{PageKind::huge_tlb_2m, base::kHugePage, "2 MiB hugetlb"},
                              Rung{PageKind::transparent_huge, base::kHugePage, "transparent huge pages"},
                              Rung{PageKind::small, base::kSmallPage, "4 KiB pages"}};
 
-std::size_t first_rung(Pages pages) {
+/// The rung that is asked for: what is lower is a step down. `automatic` is content with 2 MiB, and has more where that
+/// is to be had.
+std::size_t wanted_rung(Pages pages) {
   switch (pages) {
+    case Pages::huge_1g:
+      return 0;
     case Pages::automatic:
     case Pages::huge_2m:
-      return 0;
-    case Pages::transparent:
       return 1;
-    case Pages::small:
+    case Pages::transparent:
       return 2;
+    case Pages::small:
+      return 3;
   }
   return 0;
 }
 
-void add_reason(Grade& grade, const std::string& text) { grade.reason += (grade.reason.empty() ? "" : "; ") + text; }
+std::string joined(const std::string& first, const std::string& second) {
+  return first + (first.empty() || second.empty() ? "" : "; ") + second;
+}
+
+void add_reason(Grade& grade, const std::string& text) { grade.reason = joined(grade.reason, text); }
 
 std::string with_error(const std::string& text, int error) { return text + " (" + std::strerror(-error) + ")"; }
 
-std::string huge_page_advice(std::size_t bytes, int node) {
-  const std::string pages = std::to_string(bytes / base::kHugePage);
-  return "node " + std::to_string(node) + " has not " + pages +
-         " free huge pages: as root, raise /proc/sys/vm/nr_hugepages by " + pages;
+std::string huge_page_advice(const Rung& rung, const Grade& grade) {
+  const auto limit = os::hugetlb_limit(rung.page_bytes);
+  if (limit && limit->left() < grade.bytes) {
+    return "the control group's limit is " + format_size(limit->bytes) + ", of which " + format_size(limit->used) +
+           " are used: as root, echo " + std::to_string(limit->used + grade.bytes) + " >" + limit->file;
+  }
+  const std::string pages = std::to_string(grade.bytes / rung.page_bytes);
+  const std::string node = std::to_string(grade.node);
+  return "node " + node + " has not " + pages + " free huge pages of " + format_size(rung.page_bytes) +
+         ": as root, raise /sys/devices/system/node/node" + node + "/hugepages/hugepages-" +
+         std::to_string(rung.page_bytes / base::kKiB) + "kB/nr_hugepages by " + pages;
 }
 
 /// Brings every page in. A missing page is an error here, never a SIGBUS later.
-int populate(std::byte* base, std::size_t bytes, PageKind kind) {
+int populate(std::byte* base, std::size_t bytes, const Rung& rung) {
   const int error = os::populate(base, bytes);
-  if (error != -EINVAL || kind == PageKind::huge_tlb_2m) return error;
-  os::populate_by_touch(base, bytes);  // Linux before 5.14
+  if (error != -EINVAL) return error;  // Linux before 5.14
+  if (os::is_huge_tlb(rung.kind)) return os::populate_by_kernel(base, bytes, rung.page_bytes);
+  os::populate_by_touch(base, bytes);
   return 0;
 }
 
@@ -70,7 +89,7 @@ void verify_node(const std::byte* base, Grade& grade) {
   if (error != 0) {
     add_reason(grade, with_error("the kernel does not tell on which node its pages are", error));
   } else if (!grade.bound) {
-    add_reason(grade, std::to_string(pages - here) + " of its " + std::to_string(pages) + " pages are on another node");
+    add_reason(grade, std::to_string(pages - here) + " of its " + std::to_string(pages) + " pages are not on it");
   }
 }
 
@@ -82,18 +101,31 @@ void grade_transparent(const std::byte* base, Grade& grade) {
                         ": see /sys/kernel/mm/transparent_hugepage/enabled, or reserve huge pages");
 }
 
-void lock_pages(std::byte* base, Grade& grade) {
+/// A memlock limit that is enough for all that the pool may ever lock, beside what the process has locked now.
+std::uint64_t memlock_needed(const Options& options) {
+  const std::size_t pool = std::max(options.bytes, options.max_bytes);
+  return os::locked_bytes() + base::round_up(pool, os::memory_nodes().size() * base::kHugePage);
+}
+
+std::string why_not_locked(const Options& options, int error) {
+  const std::string text = "not locked, so it may be swapped";
+  const std::uint64_t limit = os::memlock_limit();
+  const std::uint64_t needed = memlock_needed(options);
+  if (needed <= limit || os::may_exceed_memlock()) return with_error(text, error);
+  const std::string kib = std::to_string(needed / base::kKiB);
+  return text + ": the memlock limit is " + format_size(limit) + ", and " + format_size(needed) +
+         " are needed: `ulimit -l " + kib + "`, or LimitMEMLOCK=" + kib + "K in its systemd unit";
+}
+
+/// The kernel looks at the limit before it locks anything, so that to ask is to try.
+void lock_pages(std::byte* base, Grade& grade, const Options& options) {
   if (grade.huge_tlb) {
     grade.locked = true;  // hugetlb pages are never swapped
     return;
   }
   const int error = os::lock(base, grade.bytes);
   grade.locked = error == 0;
-  if (error != 0) {
-    add_reason(grade, with_error("not locked, so it may be swapped: the memlock limit is " +
-                                     format_size(os::memlock_limit()) + "; raise it with `ulimit -l unlimited`",
-                                 error));
-  }
+  if (error != 0) add_reason(grade, why_not_locked(options, error));
 }
 
 /// Maps, binds and populates: 0, or -errno with the range reserved again.
@@ -102,7 +134,7 @@ int get_memory(const Rung& rung, std::byte* base, Grade& grade) {
   if (error != 0) return error;
   const int not_bound = os::bind_to_node(base, grade.bytes, grade.node);
   error = os::exclude_from_fork(base, grade.bytes);
-  if (error == 0) error = populate(base, grade.bytes, rung.kind);
+  if (error == 0) error = populate(base, grade.bytes, rung);
   if (error != 0) {
     os::unmap_to_reserved(base, grade.bytes);
     return error;
@@ -113,17 +145,24 @@ int get_memory(const Rung& rung, std::byte* base, Grade& grade) {
 
 std::string why_not(const Rung& rung, const Grade& grade, int error) {
   const std::string no = std::string("no ") + rung.name + ": ";
-  if (rung.kind != PageKind::huge_tlb_2m) return with_error(no + "refused by the kernel", error);
-  if (error == -EINVAL) return no + "they cannot be populated safely before Linux 5.14";
-  return no + huge_page_advice(grade.bytes, grade.node);
+  if (!os::is_huge_tlb(rung.kind) || (error != -ENOMEM && error != -EFAULT))
+    return with_error(no + "refused by the kernel", error);
+  return no + huge_page_advice(rung, grade);
+}
+
+bool is_multiple(const Arena& arena, const Rung& rung) {
+  return arena.grade.bytes % rung.page_bytes == 0 &&
+         reinterpret_cast<std::uintptr_t>(arena.base) % rung.page_bytes == 0;
 }
 
 /// One rung of the ladder: 0 with the arena graded, or -errno with the reason noted.
-int try_rung(const Rung& rung, Arena& arena) {
+int try_rung(const Rung& rung, Arena& arena, const Options& options) {
   Grade& grade = arena.grade;
-  if (grade.bytes % rung.page_bytes != 0) {
-    add_reason(grade, std::string("no ") + rung.name + ": " + format_size(grade.bytes) + " is no multiple of " +
-                          format_size(rung.page_bytes));
+  if (!is_multiple(arena, rung)) {
+    const bool odd = grade.bytes % rung.page_bytes != 0;
+    add_reason(grade, std::string("no ") + rung.name + ": " +
+                          (odd ? format_size(grade.bytes) : "its place in the pool's address space") +
+                          " is no multiple of " + format_size(rung.page_bytes));
     return -EINVAL;
   }
   const int error = get_memory(rung, arena.base, grade);
@@ -133,11 +172,17 @@ int try_rung(const Rung& rung, Arena& arena) {
   }
   grade.populated = true;
   grade.page_bytes = rung.page_bytes;
-  grade.huge_tlb = rung.kind == PageKind::huge_tlb_2m;
+  grade.huge_tlb = os::is_huge_tlb(rung.kind);
   if (rung.kind == PageKind::transparent_huge) grade_transparent(arena.base, grade);
   verify_node(arena.base, grade);
-  lock_pages(arena.base, grade);
+  lock_pages(arena.base, grade, options);
   return 0;
+}
+
+/// The rung above the wanted one, for which there need be no reason.
+int try_better(Arena& arena, const Options& options) {
+  const bool may = options.pages == Pages::automatic && is_multiple(arena, kLadder.front());
+  return may ? try_rung(kLadder.front(), arena, options) : -ENOENT;
 }
 
 }  // namespace
@@ -145,7 +190,7 @@ int try_rung(const Rung& rung, Arena& arena) {
 // The page at the end keeps the kernel from joining the arenas with a neighbour's mapping, whose huge pages would then
 // be counted as theirs.
 Reservation::Reservation(std::size_t bytes)
-    : bytes_(bytes + base::kSmallPage), base_(os::reserve(bytes_, base::kHugePage)) {
+    : bytes_(bytes + base::kSmallPage), base_(os::reserve(bytes_, bytes < kGiantPage ? base::kHugePage : kGiantPage)) {
   if (base_ == nullptr) {
     throw Error(ENOMEM, "cannot reserve " + format_size(bytes) +
                             " of address space: lower WEIR_BYTES, or raise the limit with `ulimit -v unlimited`");
@@ -158,13 +203,16 @@ Arena map_arena(std::byte* base, std::size_t bytes, int node, const Options& opt
   Arena arena{.base = base, .grade = {}};
   arena.grade.node = node;
   arena.grade.bytes = bytes;
-  const std::size_t first = first_rung(options.pages);
-  const std::size_t last = options.strict ? first + 1 : kLadder.size();
-  int error = -EINVAL;
-  for (std::size_t i = first; i < last && error != 0; ++i) error = try_rung(kLadder.at(i), arena);
-  const std::string want = format_size(bytes) + " of " + kLadder.at(first).name + " on node " + std::to_string(node);
+  const std::size_t wanted = wanted_rung(options.pages);
+  const std::size_t last = options.strict ? wanted + 1 : kLadder.size();
+  int error = try_better(arena, options);
+  const std::string no_better = error == 0 ? "" : std::exchange(arena.grade.reason, {});
+  for (std::size_t i = wanted; i < last && error != 0; ++i) error = try_rung(kLadder.at(i), arena, options);
+  const bool whole = arena.grade.reason.empty();
+  arena.grade.reason = joined(no_better, arena.grade.reason);
+  const std::string want = format_size(bytes) + " of " + kLadder.at(wanted).name + " on node " + std::to_string(node);
   if (error != 0) throw Error(-error, "cannot get " + want + ": " + arena.grade.reason + "; or lower WEIR_BYTES");
-  if (options.strict && !arena.grade.reason.empty()) {
+  if (options.strict && !whole) {
     os::unmap_to_reserved(base, bytes);
     throw Error(ENOMEM, "WEIR_STRICT=1 and " + want + " is not to be had whole: " + arena.grade.reason);
   }

@@ -8,7 +8,10 @@
 
 namespace weir::detail {
 
-/// Address space of a pool, into which its arenas are mapped. Nothing backs it until then.
+inline constexpr std::size_t kGiantPage = std::size_t{1} << 30;
+
+/// Address space of a pool, into which its arenas are mapped. Nothing backs it until then. It starts at a multiple of
+/// 2 MiB, or of 1 GiB when it is as large as that.
 class Reservation {
  public:
   /// Throws Error when the process has no such address space left.
@@ -31,9 +34,10 @@ struct Arena {
   Grade grade;
 };
 
-/// Maps the best memory that the ladder 2 MiB hugetlb > transparent huge > 4 KiB gives, starting where `options` says;
-/// each rung that was asked and not got leaves its reason in the grade. Throws Error when no rung will do, or, with
-/// options.strict, when the first rung or a part of it cannot be had.
+/// Maps the best memory that the ladder 1 GiB hugetlb > 2 MiB hugetlb > transparent huge > 4 KiB gives, starting where
+/// `options` says; each rung that was asked and not got leaves its reason in the grade. Pages::automatic asks for 2
+/// MiB, and tries 1 GiB before where size and place are multiples of that. Throws Error when no rung will do, or, with
+/// options.strict, when the rung that is asked for or a part of it cannot be had.
 /// REQUIRES: [base, base + bytes) is reserved and a multiple of 4 KiB.
 Arena map_arena(std::byte* base, std::size_t bytes, int node, const Options& options);
 

@@ -10,6 +10,23 @@
 #include "os/memory.h"
 
 namespace weir::detail {
+namespace {
+
+/// Only who asks for 1 GiB pages gives up address space for them.
+std::size_t wanted_alignment(std::size_t bytes, const Options& options) {
+  return options.pages == Pages::huge_1g && bytes % kGiantPage == 0 ? kGiantPage : base::kHugePage;
+}
+
+/// Bytes from the address to the next that is such a multiple.
+std::size_t to_multiple(const std::byte* address, std::size_t alignment) {
+  return -reinterpret_cast<std::uintptr_t>(address) & (alignment - 1);
+}
+
+bool fits(const std::byte* free, const std::byte* end, std::size_t bytes, std::size_t alignment) {
+  return static_cast<std::size_t>(end - free) >= to_multiple(free, alignment) + bytes;
+}
+
+}  // namespace
 
 NodeMemory::NodeMemory(SlabMap& map, std::byte* region, std::size_t region_bytes, int node, std::uint32_t pool,
                        const Options& options)
@@ -29,7 +46,8 @@ void NodeMemory::grow(std::size_t bytes) {
   if (bytes == 0) return;
   const std::lock_guard lock(mutex_);
   Place before;
-  std::byte* const base = find_gap(bytes, before);
+  std::byte* base = find_gap(bytes, wanted_alignment(bytes, options_), before);
+  if (base == nullptr) base = find_gap(bytes, base::kHugePage, before);
   const std::string what = base::format_size(bytes) + " more on node " + std::to_string(node_);
   if (base == nullptr)
     throw Error(ENOMEM, "no room for " + what + ": the pool's budget is spent; raise WEIR_MAX_BYTES");
@@ -43,13 +61,14 @@ void NodeMemory::grow(std::size_t bytes) {
 }
 
 /// The lowest place that fits between the arenas, nullptr when there is none; a new arena belongs at `before`.
-std::byte* NodeMemory::find_gap(std::size_t bytes, Place& before) {
+std::byte* NodeMemory::find_gap(std::size_t bytes, std::size_t alignment, Place& before) {
   std::byte* free = region_;
   for (before = arenas_.begin(); before != arenas_.end(); ++before) {
-    if (static_cast<std::size_t>(before->arena.base - free) >= bytes) return free;
+    if (fits(free, before->arena.base, bytes, alignment)) break;
     free = before->arena.base + base::round_up(before->arena.grade.bytes, base::kHugePage);
   }
-  return free + bytes <= region_ + region_bytes_ ? free : nullptr;
+  const bool found = before != arenas_.end() || fits(free, region_ + region_bytes_, bytes, alignment);
+  return found ? free + to_multiple(free, alignment) : nullptr;
 }
 
 std::size_t NodeMemory::room() const { return region_bytes_ - mapped_bytes(); }
@@ -60,8 +79,11 @@ std::size_t NodeMemory::trim() {
   for (std::size_t i = arenas_.size(); i > 1; --i) {
     const Arena& arena = arenas_[i - 1].arena;
     if (!stock_.remove_memory(arena.base, arena.grade.bytes)) continue;
+    if (os::unmap_to_reserved(arena.base, arena.grade.bytes) != 0) {
+      stock_.add_memory(arena.base, arena.grade.bytes);
+      continue;
+    }
     trimmed += arena.grade.bytes;
-    os::unmap_to_reserved(arena.base, arena.grade.bytes);
     arenas_.erase(arenas_.begin() + static_cast<std::ptrdiff_t>(i - 1));
   }
   return trimmed;

@@ -28,7 +28,8 @@ class NodeMemory {
   void grow(std::size_t bytes);
   /// Bytes that may still be mapped.
   std::size_t room() const;
-  /// Unmaps arenas without a buffer in use, but keeps at least the first. Returns how many bytes.
+  /// Unmaps arenas without a buffer in use, but keeps at least the first, and those that the kernel does not unmap.
+  /// Returns how many bytes.
   std::size_t trim();
 
   NodeStock& stock() { return stock_; }
@@ -43,7 +44,7 @@ class NodeMemory {
   };
   using Place = std::vector<Mapped>::iterator;
 
-  std::byte* find_gap(std::size_t bytes, Place& before);
+  std::byte* find_gap(std::size_t bytes, std::size_t alignment, Place& before);
   ArenaRecord* publish(const Arena& arena) const;
 
   SlabMap& map_;

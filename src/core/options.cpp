@@ -77,8 +77,11 @@ std::string classes_text(const std::vector<std::uint32_t>& classes) {
   return text;
 }
 
-constexpr std::array<std::pair<const char*, Pages>, 4> kPagesNames{
-    {{"auto", Pages::automatic}, {"2m", Pages::huge_2m}, {"thp", Pages::transparent}, {"4k", Pages::small}}};
+constexpr std::array<std::pair<const char*, Pages>, 5> kPagesNames{{{"auto", Pages::automatic},
+                                                                    {"1g", Pages::huge_1g},
+                                                                    {"2m", Pages::huge_2m},
+                                                                    {"thp", Pages::transparent},
+                                                                    {"4k", Pages::small}}};
 
 bool set_pages(Pages& target, std::string_view text) {
   for (const auto& [name, pages] : kPagesNames) {
@@ -124,8 +127,9 @@ constexpr std::array kOptions{
     Option{"WEIR_SLAB", "a power of two from 64k to 2m", "2m", "most memory that a size class takes at once",
            [](Options& o, std::string_view text) { return set_size(o.slab_bytes, text); },
            [](const Options& o) { return size_text(o.slab_bytes); }},
-    Option{"WEIR_PAGES", "auto, 2m, thp or 4k", "auto",
-           "first rung of the page ladder 2 MiB hugetlb > transparent huge > 4 KiB; auto starts at the top",
+    Option{"WEIR_PAGES", "auto, 1g, 2m, thp or 4k", "auto",
+           "first rung of the page ladder 1 GiB hugetlb > 2 MiB hugetlb > transparent huge > 4 KiB; auto: 2m, or 1g "
+           "where whole ones fit and are free",
            [](Options& o, std::string_view text) { return set_pages(o.pages, text); },
            [](const Options& o) { return std::string(name_of(o.pages)); }},
     Option{"WEIR_STRICT", "0 or 1", "1", "1: refuse to start rather than take lesser memory than WEIR_PAGES asks for",

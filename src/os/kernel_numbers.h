@@ -10,5 +10,6 @@ inline constexpr unsigned kMfdNoexecSeal = 0x0008U;  // 6.3, MFD_NOEXEC_SEAL
 inline constexpr int kSealFutureWrite = 0x0010;      // 5.1, F_SEAL_FUTURE_WRITE
 inline constexpr unsigned kMapHugeShift = 26;        // 3.8, MAP_HUGE_SHIFT
 inline constexpr unsigned kHuge2MiB = 21U << kMapHugeShift;
+inline constexpr unsigned kHuge1GiB = 30U << kMapHugeShift;
 
 }  // namespace weir::os::kernel

@@ -2,12 +2,16 @@
 
 #include <numaif.h>
 #include <sys/mman.h>
+#include <sys/uio.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cinttypes>
 #include <cstdio>
-#include <memory>
 
+#include "os/file.h"
 #include "os/kernel_numbers.h"
 
 namespace weir::os {
@@ -17,17 +21,15 @@ int result_of(int returned) { return returned == 0 ? 0 : -errno; }
 
 int flags_of(PageKind kind) {
   constexpr int kCommon = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
-  return kind == PageKind::huge_tlb_2m ? kCommon | MAP_HUGETLB | static_cast<int>(kernel::kHuge2MiB) : kCommon;
+  if (!is_huge_tlb(kind)) return kCommon;
+  const unsigned size = kind == PageKind::huge_tlb_1g ? kernel::kHuge1GiB : kernel::kHuge2MiB;
+  return kCommon | MAP_HUGETLB | static_cast<int>(size);
 }
 
 std::byte* map_nothing(void* where, std::size_t bytes, int extra_flags) {
   void* got = mmap(where, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | extra_flags, -1, 0);
   return got == MAP_FAILED ? nullptr : static_cast<std::byte*>(got);
 }
-
-struct CloseFile {
-  void operator()(std::FILE* file) const { std::fclose(file); }
-};
 
 }  // namespace
 
@@ -47,7 +49,7 @@ int map_at(std::byte* where, std::size_t bytes, PageKind kind) {
     unmap_to_reserved(where, bytes);
     return error;
   }
-  if (kind == PageKind::huge_tlb_2m) return 0;
+  if (is_huge_tlb(kind)) return 0;
   const int advice = kind == PageKind::transparent_huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE;
   const int error = result_of(madvise(where, bytes, advice));
   if (error == 0 || kind == PageKind::small) return 0;  // a kernel without THP has small pages anyway
@@ -72,6 +74,21 @@ int populate(std::byte* where, std::size_t bytes) {
   return result_of(madvise(where, bytes, kernel::kMadvPopulateWrite));
 }
 
+int populate_by_kernel(std::byte* where, std::size_t bytes, std::size_t page_bytes) {
+  std::array<char, 1024> zeros{};  // one for each page of a call, which takes no more
+  std::array<iovec, zeros.size()> pages{};
+  for (std::size_t at = 0; at < bytes;) {
+    const std::size_t count = std::min(pages.size(), (bytes - at) / page_bytes);
+    for (std::size_t i = 0; i < count; ++i) pages.at(i) = {.iov_base = where + at + i * page_bytes, .iov_len = 1};
+    const iovec source{.iov_base = zeros.data(), .iov_len = count};
+    const ssize_t written = process_vm_writev(getpid(), &source, 1, pages.data(), count, 0);
+    if (written < 0) return -errno;
+    if (static_cast<std::size_t>(written) < count) return -EFAULT;
+    at += count * page_bytes;
+  }
+  return 0;
+}
+
 void populate_by_touch(std::byte* where, std::size_t bytes) {
   for (std::size_t at = 0; at < bytes; at += 4096) *reinterpret_cast<volatile std::byte*>(where + at) = std::byte{0};
 }
@@ -84,7 +101,7 @@ int query_nodes(std::span<void* const> addresses, std::span<int> nodes) {
 }
 
 std::size_t transparent_huge_bytes(const std::byte* where, std::size_t bytes) {
-  const std::unique_ptr<std::FILE, CloseFile> smaps(std::fopen("/proc/self/smaps", "re"));
+  const File smaps = open_file("/proc/self/smaps");
   if (!smaps) return 0;
   const auto first = reinterpret_cast<std::uintptr_t>(where);
   const std::uintptr_t last = first + bytes;

@@ -8,7 +8,9 @@
 
 namespace weir::os {
 
-enum class PageKind { huge_tlb_2m, transparent_huge, small };
+enum class PageKind { huge_tlb_1g, huge_tlb_2m, transparent_huge, small };
+
+constexpr bool is_huge_tlb(PageKind kind) { return kind == PageKind::huge_tlb_1g || kind == PageKind::huge_tlb_2m; }
 
 /// Reserves address space that nothing backs: touching it is SIGSEGV. Returns nullptr when there is none.
 /// REQUIRES: alignment is a power of two of at least a page.
@@ -32,7 +34,11 @@ int exclude_from_fork(std::byte* where, std::size_t bytes);
 /// Faults every page in for writing. -EFAULT when a page cannot be had; -EINVAL before Linux 5.14.
 int populate(std::byte* where, std::size_t bytes);
 
-/// Faults every page in by writing to it. REQUIRES: fresh pages of PageKind::small, which cannot raise SIGBUS.
+/// The same on every kernel, with zeros that the kernel writes on our behalf: a page that cannot be had is -EFAULT to
+/// it, where a write of our own would end in SIGBUS. REQUIRES: fresh pages of that size.
+int populate_by_kernel(std::byte* where, std::size_t bytes, std::size_t page_bytes);
+
+/// Faults every page in by writing to it. REQUIRES: fresh pages of no hugetlb kind, which cannot raise SIGBUS.
 void populate_by_touch(std::byte* where, std::size_t bytes);
 
 int lock(std::byte* where, std::size_t bytes);

@@ -5,13 +5,70 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <string_view>
+
+#include "os/file.h"
 
 namespace weir::os {
+namespace {
+
+constexpr unsigned kCapIpcLock = 14;
+
+/// What follows the key in the first line that starts with it; nothing when there is no such line, or no such file.
+std::optional<std::string> line_of(const std::string& path, std::string_view key) {
+  const File file = open_file(path.c_str());
+  char part[512];
+  while (file && std::fgets(part, sizeof part, file.get()) != nullptr) {
+    std::string_view line = part;
+    if (!line.starts_with(key)) continue;
+    line.remove_prefix(key.size());
+    return std::string(line.substr(0, line.find('\n')));
+  }
+  return {};
+}
+
+/// A number in a line like that; 0 when there is none.
+std::uint64_t number_of(const std::string& path, std::string_view key, int base) {
+  return std::strtoull(line_of(path, key).value_or("").c_str(), nullptr, base);
+}
+
+std::optional<HugeTlbLimit> limit_in(const std::string& group, const std::string& kind) {
+  const std::string file = group + "/hugetlb." + kind + ".max";
+  const std::string limit = line_of(file, "").value_or("max");
+  if (limit == "max") return {};
+  const std::uint64_t used = number_of(group + "/hugetlb." + kind + ".current", "", 10);
+  return HugeTlbLimit{file, std::strtoull(limit.c_str(), nullptr, 10), used};
+}
+
+}  // namespace
 
 std::uint64_t memlock_limit() {
   rlimit limit{};
   if (getrlimit(RLIMIT_MEMLOCK, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return UINT64_MAX;
   return limit.rlim_cur;
+}
+
+std::uint64_t locked_bytes() { return number_of("/proc/self/status", "VmLck:", 10) * 1024; }
+
+bool may_exceed_memlock() { return (number_of("/proc/self/status", "CapEff:", 16) >> kCapIpcLock & 1) != 0; }
+
+std::optional<HugeTlbLimit> hugetlb_limit(std::size_t page_bytes) {
+  const bool giant = page_bytes >> 30 != 0;
+  const std::string used = std::to_string(page_bytes >> (giant ? 30 : 20)) + (giant ? "GB" : "MB");
+  const std::string reserved = used + ".rsvd";
+  const std::string root = "/sys/fs/cgroup";
+  std::string group = root + line_of("/proc/self/cgroup", "0::").value_or("/");
+  if (group.back() == '/') group.pop_back();
+  std::optional<HugeTlbLimit> least;
+  for (; group.size() >= root.size(); group.resize(group.rfind('/'))) {
+    for (const std::string& kind : {used, reserved}) {
+      const std::optional<HugeTlbLimit> limit = limit_in(group, kind);
+      if (limit && (!least || limit->left() < least->left())) least = limit;
+    }
+  }
+  return least;
 }
 
 std::string program_name() { return program_invocation_short_name; }

@@ -1,12 +1,32 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace weir::os {
 
 /// RLIMIT_MEMLOCK in bytes; UINT64_MAX when there is none.
 std::uint64_t memlock_limit();
+
+/// Bytes that this process has locked.
+std::uint64_t locked_bytes();
+
+/// Whether the process has the privilege (CAP_IPC_LOCK) to lock more than the limit.
+bool may_exceed_memlock();
+
+/// A limit of a control group on hugetlb pages.
+struct HugeTlbLimit {
+  std::string file;
+  std::uint64_t bytes = 0;
+  std::uint64_t used = 0;
+  std::uint64_t left() const { return bytes > used ? bytes - used : 0; }
+};
+
+/// Of the limits on pages of this size in the process's control group and those above it (version 2), the one that
+/// leaves the least; nothing when there is none, or none that can be read.
+std::optional<HugeTlbLimit> hugetlb_limit(std::size_t page_bytes);
 
 /// This program's name, without its folder.
 std::string program_name();

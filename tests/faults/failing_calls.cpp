@@ -9,6 +9,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -18,12 +19,15 @@
 #include <mutex>
 #include <utility>
 
+#include "os/kernel_numbers.h"
+
 namespace weir::testing {
 namespace {
 
 struct Plan {
   std::mutex mutex;
   bool counting = false;
+  bool before_5_14 = false;
   std::size_t position = kNone;
   int error = 0;
   std::vector<Call> calls;
@@ -60,6 +64,11 @@ int ring_call(const char* name, std::initializer_list<int> errors, Real real) {
   return error == 0 ? real() : -error;
 }
 
+bool is_unknown(int advice) {
+  const std::lock_guard lock(plan().mutex);
+  return plan().before_5_14 && advice == os::kernel::kMadvPopulateWrite;
+}
+
 /// The caller can do nothing about a range that stays mapped: the test unmaps it in the end.
 void keep_refused(void* where, std::size_t bytes) {
   const std::lock_guard lock(plan().mutex);
@@ -82,6 +91,11 @@ std::vector<Call> stop_counting() {
   plan().counting = false;
   if (plan().refused != nullptr) munmap(std::exchange(plan().refused, nullptr), plan().refused_bytes);
   return std::move(plan().calls);
+}
+
+void be_before_5_14() {
+  const std::lock_guard lock(plan().mutex);
+  plan().before_5_14 = true;
 }
 
 }  // namespace weir::testing
@@ -110,6 +124,10 @@ int failing_munmap(void* where, std::size_t bytes) {
 }
 
 int failing_madvise(void* where, std::size_t bytes, int advice) {
+  if (weir::testing::is_unknown(advice)) {
+    errno = EINVAL;
+    return -1;
+  }
   return call("madvise", {ENOMEM, EFAULT, EINVAL, EHWPOISON}, [&] { return madvise(where, bytes, advice); });
 }
 
@@ -125,6 +143,12 @@ int failing_mlock(const void* where, std::size_t bytes) {
 long failing_move_pages(int process, unsigned long count, void** pages, const int* nodes, int* status, int flags) {
   return call("move_pages", {EPERM, ENOSYS, ENOMEM},
               [&] { return move_pages(process, count, pages, nodes, status, flags); });
+}
+
+ssize_t failing_process_vm_writev(pid_t process, const iovec* from, unsigned long from_count, const iovec* to,
+                                  unsigned long to_count, unsigned long flags) {
+  return call("process_vm_writev", {EFAULT, EPERM, ENOSYS, ENOMEM},
+              [&] { return process_vm_writev(process, from, from_count, to, to_count, flags); });
 }
 
 std::FILE* __real_fopen(const char* path, const char* mode);

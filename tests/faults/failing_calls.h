@@ -21,6 +21,9 @@ void start_counting(std::size_t position, int error);
 /// Calls work again. Returns those made since.
 std::vector<Call> stop_counting();
 
+/// From now on the kernel is one before 5.14, which does not populate on demand.
+void be_before_5_14();
+
 inline constexpr std::size_t kNone = SIZE_MAX;
 
 }  // namespace weir::testing

@@ -100,6 +100,7 @@ void say(std::ostream& out, const char* key, const std::vector<std::string>& lin
 struct Case {
   Options options;
   bool with_rings = false;
+  bool before_5_14 = false;
 };
 
 /// In the child: the fault, then the same without one.
@@ -151,6 +152,7 @@ Report parse(const std::string& text) {
 
 [[noreturn]] void be_child(const Case& scene, std::size_t position, int error, int pipe_end) {
   alarm(120);
+  if (scene.before_5_14) testing::be_before_5_14();
   mallopt(M_ARENA_MAX, 1);
   mallopt(M_MMAP_THRESHOLD, 1 << 30);  // so that what malloc maps is all in the heap
   std::string said = try_fault(scene, position, error);
@@ -190,7 +192,7 @@ const std::set<std::string> kErrors{"memfd_create",
                                     "io_uring_get_probe_ring",
                                     "io_uring_register_buf_ring",
                                     "io_uring_register_buffers"};
-const std::set<std::string> kGrades{"mbind", "mlock", "move_pages"};
+const std::set<std::string> kGrades{"mbind", "mlock", "move_pages", "process_vm_writev"};
 const std::set<std::string> kSeveral{"mmap", "madvise", "fallocate", "fopen"};
 
 const char* answer_to_fault(const Report& report, const Report& without) {
@@ -256,6 +258,8 @@ TEST_F(Faults, PoolWithRingsOnSmallPages) { try_all({options(Pages::small, 1u <<
 TEST_F(Faults, PoolOnTransparentHugePages) { try_all({options(Pages::transparent, 2u << 20)}); }
 
 TEST_F(Faults, PoolOnHugePages) { try_all({options(Pages::huge_2m, 2u << 20)}); }
+
+TEST_F(Faults, PoolOnHugePagesBefore514) { try_all({options(Pages::huge_2m, 2u << 20), false, true}); }
 
 TEST_F(Faults, StrictPool) {
   Options strict = options(Pages::small, 1u << 20);

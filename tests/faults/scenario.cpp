@@ -9,11 +9,16 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cinttypes>
+#include <cstdio>
+#include <fstream>
 #include <functional>
+#include <map>
 #include <thread>
 
 #include "kernel/ring.h"
 #include "pool_testing.h"
+#include "slab/pool_state.h"
 
 namespace weir::testing {
 namespace {
@@ -25,6 +30,20 @@ std::string text_of(const Grade& grade) {
   const std::string got = std::string(grade.huge_tlb ? " hugetlb" : "") + (grade.populated ? " populated" : "") +
                           (grade.locked ? " locked" : "") + (grade.bound ? " bound" : "");
   return std::to_string(grade.page_bytes) + got + ": " + grade.reason;
+}
+
+/// Whether the process may write at the address, by the kernel's word.
+bool is_writable(const std::byte* address) {
+  std::ifstream maps("/proc/self/maps");
+  const auto at = reinterpret_cast<std::uintptr_t>(address);
+  for (std::string line; std::getline(maps, line);) {
+    std::uintptr_t from = 0;
+    std::uintptr_t to = 0;
+    char right = '-';
+    if (std::sscanf(line.c_str(), "%" SCNxPTR "-%" SCNxPTR " r%c", &from, &to, &right) >= 2 && from <= at && at < to)
+      return right == 'w';
+  }
+  return false;
 }
 
 class Scenario {
@@ -94,9 +113,26 @@ class Scenario {
       expect(loans.size() >= options.bytes / 65536 / 2, "the pool lends less than it has");
       for (const Loan& loan : loans) mark(loan, 3);
     }
-    pool.trim();
+    trim(pool);
     expect(pool.counts().user == before.user, "growing and trimming lost a buffer");
     if (attempt([&] { pool.reserve(options.bytes); })) note_grades(pool, options);
+  }
+
+  /// What is said to be trimmed, and nothing else, is not mapped any more.
+  void trim(Pool& pool) {
+    std::map<const std::byte*, std::size_t> gone;
+    for (const detail::Arena& arena : pool.state().arenas()) gone[arena.base] = arena.grade.bytes;
+    const std::size_t trimmed = pool.trim();
+    for (const detail::Arena& arena : pool.state().arenas()) {
+      expect(is_writable(arena.base), "an arena of the pool is not mapped");
+      gone.erase(arena.base);
+    }
+    std::size_t bytes = 0;
+    for (const auto& [base, size] : gone) {
+      expect(!is_writable(base), "an arena that was trimmed is still mapped");
+      bytes += size;
+    }
+    expect(bytes == trimmed, "trim() does not say what it did");
   }
 
   void use_rings(Pool& pool) {

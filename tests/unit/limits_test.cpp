@@ -5,11 +5,15 @@
 #include <weir/error.h>
 #include <weir/pool.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <string>
 
+#include "os/numa.h"
+#include "os/process.h"
 #include "pool_testing.h"
 
 // Each limit is set in a process of its own, before it has made a pool.
@@ -120,7 +124,62 @@ TEST_F(LimitsDeathTest, LittleLockedMemoryIsADegradationThatIsSaid) {
         be_ordinary();
         try_pool(small_options(4u << 20));
       },
-      ExitedWithCode(0), "grade: not locked, so it may be swapped: the memlock limit is 64 KiB.*ulimit -l unlimited");
+      ExitedWithCode(0),
+      "grade: not locked, so it may be swapped: the memlock limit is 64 KiB, and .* are needed: `ulimit -l [0-9]+`, or "
+      "LimitMEMLOCK=[0-9]+K in its systemd unit");
+}
+
+/// The kibibytes that the first grade asks `ulimit -l` for; 0 when it asks nothing.
+rlim_t asked_of_ulimit(const Pool& pool) {
+  const std::string reason = pool.grades().front().reason;
+  const std::size_t at = reason.find("ulimit -l ");
+  return at == std::string::npos ? 0 : std::stoul(reason.substr(at + std::strlen("ulimit -l ")));
+}
+
+/// Lets the limit be raised to so much later. REQUIRES: root, or a hard limit of as much.
+void allow_memlock(rlim_t most) {
+  rlimit now{};
+  getrlimit(RLIMIT_MEMLOCK, &now);
+  now.rlim_max = std::max(now.rlim_max, most);
+  setrlimit(RLIMIT_MEMLOCK, &now);
+}
+
+TEST_F(LimitsDeathTest, TheMemlockLimitThatIsAskedForIsEnough) {
+  const std::size_t start = os::memory_nodes().size() * (2u << 20);
+  rlimit now{};
+  getrlimit(RLIMIT_MEMLOCK, &now);
+  if (!can_be_ordinary()) GTEST_SKIP() << "root cannot become an ordinary user here";
+  const bool may_raise = geteuid() == 0 || now.rlim_max >= 2 * start;
+  if (!may_raise) GTEST_SKIP() << "the hard memlock limit is " << now.rlim_max << " bytes: too little";
+  EXPECT_EXIT(
+      {
+        allow_memlock(2 * start);
+        be_ordinary();
+        Options options = small_options(start);
+        options.max_bytes = 2 * start;
+        const rlim_t asked = asked_of_ulimit(Pool(options));
+        limit(RLIMIT_MEMLOCK, asked << 10);
+        Pool pool(options);
+        pool.reserve(options.bytes);
+        for (const Grade& grade : pool.grades())
+          std::fprintf(stderr, "%s %s\n", grade.locked ? "yes" : "no", grade.reason.c_str());
+        const std::vector<Grade> grades = pool.grades();
+        const bool all = std::all_of(grades.begin(), grades.end(), [](const Grade& grade) { return grade.locked; });
+        std::_Exit(asked > 64 && all ? 0 : 1);
+      },
+      ExitedWithCode(0), "");
+}
+
+TEST_F(LimitsDeathTest, WithThePrivilegeTheMemlockLimitIsNoneAndNothingIsSaid) {
+  if (!os::may_exceed_memlock()) GTEST_SKIP() << "this process lacks CAP_IPC_LOCK";
+  EXPECT_EXIT(
+      {
+        limit(RLIMIT_MEMLOCK, 64u << 10);
+        const Pool pool(small_options(4u << 20));
+        for (const Grade& grade : pool.grades()) std::fprintf(stderr, "said: '%s'\n", grade.reason.c_str());
+        std::_Exit(pool.grades().front().locked && asked_of_ulimit(pool) == 0 ? 0 : 1);
+      },
+      ExitedWithCode(0), "said: ''");
 }
 
 TEST_F(LimitsDeathTest, LittleLockedMemoryIsRefusedByStrict) {
@@ -154,6 +213,66 @@ TEST_F(LimitsDeathTest, NeighbouringPoolsThatCannotBeLockedAreGradedAlike) {
 }
 
 #endif
+
+/// Runs in a control group that limits the huge pages: tests/guest/control-groups makes one.
+class CgroupLimit : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    const auto found = os::hugetlb_limit(2u << 20);
+    if (!found) GTEST_SKIP() << "no control group limits the huge pages here: tests/guest/control-groups makes one";
+    limit_ = *found;
+    options_.pages = Pages::huge_2m;
+    options_.bytes = limit_.bytes / 2;
+    options_.max_bytes = 4 * limit_.bytes;
+  }
+  void expect_named(const std::string& text) const {
+    EXPECT_NE(text.find("no 2 MiB hugetlb: the control group's limit is "), std::string::npos) << text;
+    EXPECT_NE(text.find(" >" + limit_.file), std::string::npos) << text;
+  }
+  static void use_all(Pool& pool) {
+    const auto loans = testing::lend_all(pool, 65536);
+    for (const Loan& loan : loans) testing::mark(loan, 1);
+  }
+
+  os::HugeTlbLimit limit_;
+  Options options_ = small_options();
+};
+
+TEST_F(CgroupLimit, IsNamedAtTheStartAndIsNoSignal) {
+  options_.bytes = 2 * limit_.bytes;
+  Pool pool(options_);
+  for (const Grade& grade : pool.grades()) {
+    EXPECT_FALSE(grade.huge_tlb && grade.bytes > limit_.bytes);
+    if (!grade.huge_tlb) expect_named(grade.reason);
+  }
+  EXPECT_FALSE(pool.grades().back().huge_tlb);
+  use_all(pool);
+}
+
+TEST_F(CgroupLimit, IsNamedAtGrowthAndIsNoSignal) {
+  Pool pool(options_);
+  for (const Grade& grade : pool.grades()) EXPECT_TRUE(grade.huge_tlb) << "the limit has room for it: " << grade.reason;
+  pool.reserve(2 * limit_.bytes);
+  for (const Grade& grade : pool.grades()) {
+    if (!grade.huge_tlb) expect_named(grade.reason);
+  }
+  EXPECT_FALSE(pool.grades().back().huge_tlb);
+  use_all(pool);
+}
+
+TEST_F(CgroupLimit, IsRefusedByStrictAtGrowthAndThePoolGoesOn) {
+  options_.strict = true;
+  Pool pool(options_);
+  const std::size_t before = pool.grades().size();
+  try {
+    pool.reserve(4 * limit_.bytes - options_.bytes);
+    FAIL() << "there was more than the limit";
+  } catch (const Error& error) {
+    expect_named(error.what());
+  }
+  EXPECT_EQ(pool.grades().size(), before);
+  use_all(pool);
+}
 
 }  // namespace
 }  // namespace weir

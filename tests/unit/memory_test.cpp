@@ -8,7 +8,10 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <fstream>
 #include <numeric>
+#include <string>
+#include <vector>
 
 #include "os/event.h"
 #include "os/numa.h"
@@ -71,6 +74,65 @@ TEST(MapAt, MoreHugePagesThanThereCanBeIsAnErrorAndTheRangeStaysReserved) {
   ASSERT_NE(range.base(), nullptr);
   EXPECT_EQ(map_at(range.base(), bytes, PageKind::huge_tlb_2m), -ENOMEM);
   EXPECT_EQ(map_at(range.base(), 4096, PageKind::small), 0);
+}
+
+TEST(MapAt, MorePagesOf1GiBThanThereCanBeIsAnError) {
+  constexpr std::size_t bytes = std::size_t{1} << 40;
+  const Range range(bytes, 1024 * kMiB);
+  ASSERT_NE(range.base(), nullptr);
+  const int error = map_at(range.base(), bytes, PageKind::huge_tlb_1g);
+  EXPECT_TRUE(error == -ENOMEM || error == -EINVAL) << error;  // -EINVAL: a processor that has none
+}
+
+/// How many of the pages have memory.
+std::size_t pages_there(std::byte* base, std::size_t pages, std::size_t page_bytes) {
+  std::vector<void*> addresses;
+  for (std::size_t i = 0; i < pages; ++i) addresses.push_back(base + i * page_bytes);
+  std::vector<int> nodes(pages, -1);
+  EXPECT_EQ(query_nodes(addresses, nodes), 0);
+  return pages - static_cast<std::size_t>(std::count_if(nodes.begin(), nodes.end(), [](int node) { return node < 0; }));
+}
+
+TEST(PopulateByKernel, BringsEveryPageIn) {
+  constexpr std::size_t pages = 2051;
+  const Range range(pages * 4096, 4096);
+  ASSERT_EQ(map_at(range.base(), pages * 4096, PageKind::small), 0);
+  EXPECT_EQ(pages_there(range.base(), pages, 4096), 0U);
+  ASSERT_EQ(populate_by_kernel(range.base(), pages * 4096, 4096), 0);
+  EXPECT_EQ(pages_there(range.base(), pages, 4096), pages);
+  EXPECT_TRUE(std::all_of(range.base(), range.base() + pages * 4096, [](std::byte b) { return b == std::byte{0}; }));
+}
+
+TEST(PopulateByKernel, WhatCannotBeHadIsAnErrorAndNoSignal) {
+  const Range range(kMiB, 4096);
+  EXPECT_EQ(populate_by_kernel(range.base(), kMiB, 4096), -EFAULT) << "nothing is there";
+  ASSERT_EQ(map_at(range.base(), kMiB / 2, PageKind::small), 0);
+  EXPECT_EQ(populate_by_kernel(range.base(), kMiB, 4096), -EFAULT) << "half of it is there";
+}
+
+std::size_t free_huge_pages(int node) {
+  std::size_t pages = 0;
+  std::ifstream("/sys/devices/system/node/node" + std::to_string(node) +
+                "/hugepages/hugepages-2048kB/free_hugepages") >>
+      pages;
+  return pages;
+}
+
+/// The reserve, which mmap asks, is of all nodes: only population finds out what a node has.
+TEST(PopulateByKernel, MoreHugePagesThanTheNodeHasIsAnErrorAndNoSignal) {
+  std::size_t all = 0;
+  for (const int node : memory_nodes()) all += free_huge_pages(node);
+  const int node = memory_nodes().back();
+  const std::size_t here = free_huge_pages(node);
+  if (here == all) GTEST_SKIP() << "no other node has huge pages: run it in a guest with several nodes";
+  const Range range((here + 1) * 2 * kMiB, 2 * kMiB);
+  for (std::size_t pages = here + 1; pages >= here && pages > 0; --pages) {
+    ASSERT_EQ(map_at(range.base(), pages * 2 * kMiB, PageKind::huge_tlb_2m), 0);
+    ASSERT_EQ(bind_to_node(range.base(), pages * 2 * kMiB, node), 0);
+    EXPECT_EQ(populate_by_kernel(range.base(), pages * 2 * kMiB, 2 * kMiB), pages > here ? -EFAULT : 0);
+    EXPECT_EQ(pages_there(range.base(), pages, 2 * kMiB), here);
+    ASSERT_EQ(unmap_to_reserved(range.base(), pages * 2 * kMiB), 0);
+  }
 }
 
 TEST(QueryNodes, FindsPopulatedPagesOnTheNodeTheyWereBoundTo) {

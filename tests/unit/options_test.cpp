@@ -122,11 +122,12 @@ TEST_F(OptionsTest, TheSlabIsAPowerOfTwo) {
 
 TEST_F(OptionsTest, PagesAreNamed) {
   EXPECT_EQ(with("WEIR_PAGES", "auto").pages, Pages::automatic);
+  EXPECT_EQ(with("WEIR_PAGES", "1g").pages, Pages::huge_1g);
   EXPECT_EQ(with("WEIR_PAGES", "2m").pages, Pages::huge_2m);
   EXPECT_EQ(with("WEIR_PAGES", "thp").pages, Pages::transparent);
   EXPECT_EQ(with("WEIR_PAGES", "4k").pages, Pages::small);
-  for (const char* bad : {"", "1g", "2M", "THP", "4kb", "auto "}) expect_refused("WEIR_PAGES", bad);
-  for (const Pages pages : {Pages::automatic, Pages::huge_2m, Pages::transparent, Pages::small}) {
+  for (const char* bad : {"", "1G", "2g", "2M", "THP", "4kb", "auto "}) expect_refused("WEIR_PAGES", bad);
+  for (const Pages pages : {Pages::automatic, Pages::huge_1g, Pages::huge_2m, Pages::transparent, Pages::small}) {
     EXPECT_EQ(with("WEIR_PAGES", name_of(pages)).pages, pages);
   }
 }
@@ -203,7 +204,7 @@ TEST_F(OptionsTest, DescribeTellsValueAndSourceOfEach) {
 }
 
 TEST_F(OptionsTest, DescribeRefusesWhatFromEnvRefuses) {
-  set("WEIR_PAGES", "1g");
+  set("WEIR_PAGES", "8m");
   EXPECT_THROW(describe_options(), Error);
 }
 
