@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "core/loan_watch.h"
-#include "core/node_stock.h"
 #include "core/segment.h"
 #include "core/size_classes.h"
+#include "core/slab_source.h"
 
 namespace weir::detail {
 
@@ -27,7 +27,7 @@ class Depot {
  public:
   /// `watch` is told of each lend and drop that comes by; nullptr: nobody is.
   /// REQUIRES: with a watch, the magazine capacity is 0, so that all of them do.
-  Depot(NodeStock& stock, const SizeClass& size_class, std::uint32_t lane_index, std::uint32_t magazine_capacity,
+  Depot(SlabSource source, const SizeClass& size_class, std::uint32_t lane_index, std::uint32_t magazine_capacity,
         LoanWatch* watch = nullptr);
   ~Depot();
   Depot(const Depot&) = delete;
@@ -81,7 +81,7 @@ class Depot {
   void set_magazines(std::uint32_t capacity);
   void note_counts();
 
-  NodeStock& source_;
+  SlabSource source_;
   SlabMap& map_;
   const SizeClass class_;
   const unsigned order_;

@@ -3,18 +3,25 @@
 #include <weir/detail/guard.h>
 #include <weir/error.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <numeric>
+#include <utility>
 
 #include "base/units.h"
 #include "os/memory.h"
 
 namespace weir::detail {
 
+void UnmapArena::operator()(const Arena* arena) const {
+  os::unmap_to_reserved(arena->base, arena->grade.bytes);
+  delete arena;
+}
+
 NodeMemory::NodeMemory(SlabMap& map, std::byte* region, std::size_t region_bytes, int node, std::uint32_t pool,
                        const Options& options)
     : map_(map),
-      stock_(map),
+      stock_(map, map.granule_of(region), map.granule_of(region + region_bytes)),
       region_(region),
       region_bytes_(region_bytes),
       node_(node),
@@ -25,46 +32,88 @@ NodeMemory::~NodeMemory() {
   for (const Mapped& each : arenas_) guard_uncut(each.arena.base, each.arena.grade.bytes);
 }
 
-void NodeMemory::grow(std::size_t bytes) {
-  if (bytes == 0) return;
-  const std::lock_guard lock(mutex_);
-  Place before;
-  std::byte* const base = find_gap(bytes, before);
+FreshArena NodeMemory::map(std::size_t bytes) {
+  std::byte* const base = find_gap(bytes);
   const std::string what = base::format_size(bytes) + " more on node " + std::to_string(node_);
   if (base == nullptr)
-    throw Error(ENOMEM, "no room for " + what + ": the pool's budget is spent; raise WEIR_MAX_BYTES");
-  Arena arena = map_arena(base, bytes, node_, options_);
-  if (map_.populate(base, bytes) != 0) {
-    os::unmap_to_reserved(base, bytes);
-    throw Error(ENOMEM, "no memory for the metadata of " + what);
-  }
-  arenas_.insert(before, Mapped{arena, RecordHold<ArenaRecord>(publish(arena))});
-  stock_.add_memory(base, bytes);
+    throw Error(ENOMEM,
+                "no address space for " + what + ": the pool grew by too many small pieces; reserve more at once");
+  FreshArena fresh(new Arena(map_arena(base, bytes, node_, options_)));
+  if (map_.populate(base, bytes) != 0) throw Error(ENOMEM, "no memory for the metadata of " + what);
+  return fresh;
 }
 
-/// The lowest place that fits between the arenas, nullptr when there is none; a new arena belongs at `before`.
-std::byte* NodeMemory::find_gap(std::size_t bytes, Place& before) {
+void NodeMemory::add(FreshArena fresh) {
+  const std::lock_guard lock(mutex_);
+  const std::byte* const base = fresh->base;
+  const auto after =
+      std::find_if(arenas_.begin(), arenas_.end(), [&](const Mapped& each) { return each.arena.base > base; });
+  RecordHold<ArenaRecord> record(publish(*fresh));
+  const auto place = arenas_.insert(after, Mapped{*fresh, std::move(record), std::chrono::steady_clock::now()});
+  delete fresh.release();
+  stock_.add_memory(base, place->arena.grade.bytes);
+}
+
+/// The lowest place that fits between the arenas, nullptr when there is none.
+std::byte* NodeMemory::find_gap(std::size_t bytes) const {
+  const std::lock_guard lock(mutex_);
   std::byte* free = region_;
-  for (before = arenas_.begin(); before != arenas_.end(); ++before) {
-    if (static_cast<std::size_t>(before->arena.base - free) >= bytes) return free;
-    free = before->arena.base + base::round_up(before->arena.grade.bytes, base::kHugePage);
+  for (const Mapped& each : arenas_) {
+    if (static_cast<std::size_t>(each.arena.base - free) >= bytes) return free;
+    free = each.arena.base + base::round_up(each.arena.grade.bytes, base::kHugePage);
   }
-  return free + bytes <= region_ + region_bytes_ ? free : nullptr;
+  return bytes <= static_cast<std::size_t>(region_ + region_bytes_ - free) ? free : nullptr;
 }
-
-std::size_t NodeMemory::room() const { return region_bytes_ - mapped_bytes(); }
 
 std::size_t NodeMemory::trim() {
+  return unmap_those([](const Mapped&) { return true; });
+}
+
+std::size_t NodeMemory::decay(Time now, std::chrono::seconds age) {
+  return unmap_those([&](Mapped& each) { return is_old(each, now, age); });
+}
+
+bool NodeMemory::is_old(Mapped& each, Time now, std::chrono::seconds age) {
+  if (!each.leaving && !stock_.untouched(each.arena.base, each.arena.grade.bytes)) each.unused_since = now;
+  return now - each.unused_since >= age;
+}
+
+/// Of all arenas but the first, those that may go and can. Returns how many bytes.
+template <typename May>
+std::size_t NodeMemory::unmap_those(May may) {
   const std::lock_guard lock(mutex_);
-  std::size_t trimmed = 0;
+  std::size_t unmapped = 0;
   for (std::size_t i = arenas_.size(); i > 1; --i) {
-    const Arena& arena = arenas_[i - 1].arena;
-    if (!stock_.remove_memory(arena.base, arena.grade.bytes)) continue;
-    trimmed += arena.grade.bytes;
-    os::unmap_to_reserved(arena.base, arena.grade.bytes);
+    Mapped& each = arenas_[i - 1];
+    if (each.pins > 0 || !may(each) || !unmap(each)) continue;
+    unmapped += each.arena.grade.bytes;
     arenas_.erase(arenas_.begin() + static_cast<std::ptrdiff_t>(i - 1));
   }
-  return trimmed;
+  return unmapped;
+}
+
+/// False when some of it is in use. What the kernel refuses to take is lent no more, and taken another time.
+bool NodeMemory::unmap(Mapped& each) {
+  each.leaving = each.leaving || stock_.remove_memory(each.arena.base, each.arena.grade.bytes);
+  return each.leaving && os::unmap_to_reserved(each.arena.base, each.arena.grade.bytes) == 0;
+}
+
+std::vector<Arena> NodeMemory::pin(const std::function<bool(const Arena&)>& wanted) {
+  const std::lock_guard lock(mutex_);
+  std::vector<Arena> pinned;
+  for (Mapped& each : arenas_) {
+    if (each.leaving || !wanted(each.arena)) continue;
+    pinned.push_back(each.arena);
+    ++each.pins;
+  }
+  return pinned;
+}
+
+void NodeMemory::unpin(const std::byte* base) {
+  const std::lock_guard lock(mutex_);
+  for (Mapped& each : arenas_) {
+    if (each.arena.base == base) --each.pins;
+  }
 }
 
 std::size_t NodeMemory::mapped_bytes() const {
