@@ -244,33 +244,49 @@ TEST_F(PoolNodes, InterleavingLendsOfAllNodesAlike) {
   expect_law(pool, 0);
 }
 
-/// Grows all nodes or none: one of them has the huge pages, the other not.
-TEST_F(PoolNodes, GrowthThatOneNodeRefusesIsNone) {
+/// Pools that have all huge pages of the node.
+std::vector<std::unique_ptr<Pool>> take_huge_pages(int node) {
   Options options;
-  options.bytes = os::memory_nodes().size() * (2u << 20);
+  options.pages = Pages::huge_2m;
+  options.strict = true;
+  options.nodes = {node};
+  std::vector<std::unique_ptr<Pool>> takers;
+  for (const std::size_t bytes : {16U << 20, 2U << 20}) {
+    options.bytes = bytes;
+    try {
+      for (int i = 0; i < 8; ++i) takers.push_back(std::make_unique<Pool>(options));
+    } catch (const Error&) {
+      continue;
+    }
+    ADD_FAILURE() << "node " << node << " has too many huge pages for this test";
+  }
+  return takers;
+}
+
+/// One has huge pages and the other not.
+TEST_F(PoolNodes, GrowthThatOneNodeRefusesIsNone) {
+  Options options = small_options(os::memory_nodes().size() * (2u << 20));
   options.max_bytes = 8 * options.bytes;
   options.pages = Pages::huge_2m;
   options.strict = true;
+  std::unique_ptr<Pool> pool;
   try {
-    Pool pool(options);
-    Options taker = options;
-    taker.nodes = {system_node(1)};
-    taker.bytes = 2u << 20;
-    std::vector<std::unique_ptr<Pool>> takers;
-    EXPECT_THROW(while (takers.size() < 14) takers.push_back(std::make_unique<Pool>(taker)), Error);
-    const std::vector<Loan> loans = lend_all(pool, 65536);
-    const std::size_t before = testing::mapped_bytes(pool);
-    for (int i = 0; i < 5; ++i) EXPECT_THROW(pool.reserve(options.bytes), Error);
-    EXPECT_EQ(testing::mapped_bytes(pool), before);
-    EXPECT_FALSE(pool.lend(65536));
-    takers.clear();
-    pool.reserve(options.bytes);
-    EXPECT_EQ(testing::mapped_bytes(pool), 2 * before);
-    EXPECT_TRUE(pool.lend(65536));
-    expect_law(pool, loans.size());
+    pool = std::make_unique<Pool>(options);
+    pool->reserve(options.bytes);
+    pool->trim();
   } catch (const Error& error) {
-    GTEST_SKIP() << "this needs some huge pages on each node: " << error.what();
+    GTEST_SKIP() << "this needs two huge pages on each node: " << error.what();
   }
+  auto takers = take_huge_pages(system_node(1));
+  const std::vector<Loan> loans = lend_all(*pool, 65536);
+  for (int i = 0; i < 5; ++i) EXPECT_THROW(pool->reserve(options.bytes), Error);
+  EXPECT_EQ(testing::mapped_bytes(*pool), options.bytes);
+  EXPECT_FALSE(pool->lend(65536));
+  takers.clear();
+  pool->reserve(options.bytes);
+  EXPECT_EQ(testing::mapped_bytes(*pool), 2 * options.bytes);
+  EXPECT_TRUE(pool->lend(65536));
+  expect_law(*pool, loans.size());
 }
 
 TEST_F(PoolNodes, TheNodeThatIsShortGrows) {
