@@ -96,6 +96,8 @@ TEST(Ladder, AnArenaThatComesLaterClimbsItFromTheTop) {
   if (!raised->on_all_nodes()) GTEST_SKIP() << "the system has no huge page more to give, or no NUMA nodes in /sys";
   pool.reserve(kHugePage * nodes());
   ASSERT_EQ(pool.grades().size(), 2 * nodes());
+  if (pool.grades().back().reason.find("before Linux 5.14") != std::string::npos)
+    GTEST_SKIP() << pool.grades().back().reason;
   EXPECT_EQ(count_huge(pool.grades()), nodes());
   for (const Grade& grade : pool.grades()) {
     EXPECT_EQ(grade.page_bytes == kHugePage && grade.reason.empty(), grade.huge_tlb) << grade.reason;
