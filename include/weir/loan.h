@@ -23,10 +23,12 @@ class [[nodiscard]] Loan {
   Loan(Loan&& other) noexcept
       : data_(std::exchange(other.data_, nullptr)), lane_(other.lane_), size_(std::exchange(other.size_, 0)) {}
   Loan& operator=(Loan&& other) noexcept {
-    Loan taken(std::move(other));
-    std::swap(data_, taken.data_);
-    std::swap(lane_, taken.lane_);
-    std::swap(size_, taken.size_);
+    std::byte* const data = std::exchange(other.data_, nullptr);
+    const std::uint32_t size = std::exchange(other.size_, 0);
+    if (data_ != nullptr) drop();
+    data_ = data;
+    lane_ = other.lane_;
+    size_ = size;
     return *this;
   }
   ~Loan() {
@@ -56,8 +58,9 @@ class [[nodiscard]] Loan {
 
   void drop() noexcept {
     detail::guard_drop(data_, lane_);
-    if (!detail::magazine_at(detail::thread_lanes, lane_).push(data_)) [[unlikely]]
-      detail::drop_slowly(data_, lane_);
+    detail::Magazine& magazine = detail::thread_lanes.at(lane_);
+    if (!magazine.push(data_)) [[unlikely]]
+      detail::drop_slowly(data_, detail::thread_lanes.lane_of(magazine));
   }
 
   std::byte* data_ = nullptr;
@@ -85,13 +88,11 @@ struct LoanParts {
     return {std::exchange(loan.data_, nullptr), loan.lane_, std::exchange(loan.size_, 0)};
   }
   static std::uint32_t lane_of(const Loan& loan) noexcept { return loan.lane_; }
-  /// As lend(), into a loan. REQUIRES: it is empty.
-  void lend_into(Loan& loan) const noexcept {
-    guard_lend(data, lane);
-    loan.data_ = data;
-    loan.lane_ = lane;
-    loan.size_ = size;
-  }
+  /// As lend(), of many buffers of a lane. REQUIRES: the loans are empty.
+  static void fill(std::span<Loan> loans, std::byte* const* buffers, std::uint32_t lane, std::uint32_t size) noexcept;
+  /// Takes the buffers out of the first loans, as long as they are of the lane. Returns how many; it may write to all of
+  /// `buffers`. REQUIRES: there is room for all.
+  static std::size_t empty(std::span<Loan> loans, std::uint32_t lane, std::byte** buffers) noexcept;
 };
 
 }  // namespace detail

@@ -107,17 +107,17 @@ class Pool {
   static constexpr std::size_t kGranule = 64;
   static constexpr std::size_t kTableBytes = std::size_t{64} * 1024;
 
-  Loan lend_of(std::uint32_t lane) noexcept {
-    detail::Magazine& magazine = detail::magazine_at(detail::thread_home_lanes, lane);
+  Loan lend_of(std::uint64_t lane) noexcept {
+    detail::Magazine& magazine = detail::thread_home_lanes.at(lane);
     std::byte* const buffer = magazine.pop();
     if (buffer == nullptr) [[unlikely]]
-      return lend_slowly(lane).lend();
+      return lend_slowly(detail::thread_home_lanes.lane_of(magazine)).lend();
     return detail::LoanParts{buffer, magazine.lane, magazine.bytes}.lend();
   }
-  std::uint32_t lane_for(std::size_t bytes) const noexcept {
+  std::uint64_t lane_for(std::size_t bytes) const noexcept {
     return bytes > kTableBytes ? lane_for_large(bytes) : lane_of_[(bytes + kGranule - 1) / kGranule];
   }
-  std::uint32_t lane_for_large(std::size_t bytes) const noexcept;
+  std::uint64_t lane_for_large(std::size_t bytes) const noexcept;
   std::uint32_t lane_of_class(std::size_t index) const noexcept;
   detail::LoanParts lend_slowly(std::uint32_t lane) noexcept;
 
@@ -136,10 +136,10 @@ class Lane {
 
  private:
   friend class Pool;
-  Lane(Pool& pool, std::uint32_t lane) : pool_(&pool), lane_(lane) {}
+  Lane(Pool& pool, std::uint64_t lane) : pool_(&pool), lane_(lane) {}
 
   Pool* pool_;
-  std::uint32_t lane_;
+  std::uint64_t lane_;
 };
 
 /// A size class of a pool on one node, looked up once. Cheap to copy. REQUIRES: the pool outlives it.
@@ -147,7 +147,7 @@ class NodeLane {
  public:
   /// A buffer of that node; empty when it has none, whatever the others have.
   Loan lend() noexcept {
-    detail::Magazine& magazine = detail::magazine_at(detail::thread_lanes, lane_);
+    detail::Magazine& magazine = detail::thread_lanes.at(lane_);
     std::byte* const buffer = magazine.pop();
     if (buffer == nullptr) [[unlikely]]
       return lend_slowly().lend();
@@ -156,11 +156,11 @@ class NodeLane {
 
  private:
   friend class Pool;
-  NodeLane(Pool& pool, std::uint32_t lane) : pool_(&pool), lane_(lane) {}
+  NodeLane(Pool& pool, std::uint64_t lane) : pool_(&pool), lane_(lane) {}
   detail::LoanParts lend_slowly() noexcept;
 
   Pool* pool_;
-  std::uint32_t lane_;
+  std::uint64_t lane_;
 };
 
 /// Drops all of them: faster than one by one where they are many.

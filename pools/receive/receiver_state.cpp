@@ -183,7 +183,7 @@ bool ReceiverState::turn() noexcept {
   start_round();
   all = wake_parked(stock) && all;
   if (parked_.empty()) return !all;
-  if (stock == 0 && slots_->depot().wait(waiter_)) return !(watch_event() && all);
+  if (stock == 0 && slots_->wait(waiter_)) return !(watch_event() && all);
   // There is stock, or just now a buffer came home. Where no completion will end the wait, the rest is due at once.
   return !all || io_uring_cq_ready(&ring_) == 0;
 }

@@ -9,7 +9,7 @@
 
 #include "base/fatal.h"
 #include "base/units.h"
-#include "core/magazines.h"
+#include "core/threads.h"
 #include "os/uring.h"
 
 namespace weir::detail {
@@ -123,11 +123,16 @@ bool RingSlots::provide(Loan& loan) noexcept {
   return true;
 }
 
+std::size_t RingSlots::take(std::span<std::byte*> out) noexcept {
+  Magazine* magazine = own_magazine(depot_);
+  return magazine != nullptr ? depot_.take_with(*magazine, out) : depot_.take(out);
+}
+
 std::uint32_t RingSlots::replenish() noexcept {
   std::array<std::byte*, 64> batch;
   while (!empty_.empty()) {
     const std::size_t want = std::min(batch.size(), empty_.size());
-    const std::size_t got = take_batch(depot_, std::span(batch).first(want));
+    const std::size_t got = take(std::span(batch).first(want));
     fill(std::span(batch).first(got));
     advance(got);
     if (got == 0 && (stock() > 0 || !pool_.reclaim(depot_))) break;

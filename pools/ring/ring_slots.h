@@ -35,6 +35,8 @@ class RingSlots final : public KernelHolder {
   bool provide(Loan& loan) noexcept;
   std::uint32_t replenish() noexcept;
   Loan claim(const io_uring_cqe& cqe) noexcept;
+  /// As PoolState::wait(), for a buffer that the ring can hold.
+  bool wait(Waiter& waiter) noexcept { return pool_.wait(depot_, waiter); }
   std::uint32_t stock() const { return entries_ - static_cast<std::uint32_t>(empty_.size()); }
   std::uint32_t entries() const { return entries_; }
   std::uint16_t group() const { return group_; }
@@ -47,6 +49,7 @@ class RingSlots final : public KernelHolder {
   void fill(std::span<std::byte* const> buffers) noexcept;
   void advance(std::size_t count) noexcept;
   void publish_stock() noexcept;
+  std::size_t take(std::span<std::byte*> out) noexcept;
 
   PoolState& pool_;
   io_uring& ring_;

@@ -54,7 +54,7 @@ std::string PoolState::check_all() const {
   for (const auto& depot : depots_) {
     depot->visit_home([&](std::byte* buffer) { holders.add(buffer, "a depot"); });
     for (const Magazine* magazine : depot->magazines()) {
-      for (std::uint32_t i = 0; i < magazine->count(); ++i) holders.add(magazine->buffers[i], "a magazine");
+      for (std::uint64_t i = 0; i < magazine->count(); ++i) holders.add(magazine->buffers[i], "a magazine");
     }
   }
   for (const KernelHolder* holder : holders_) {

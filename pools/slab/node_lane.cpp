@@ -15,13 +15,13 @@
 namespace weir {
 
 NodeLane Pool::lane(std::size_t bytes, int node) {
-  const std::uint32_t here = lane_for(bytes);
-  const auto index = static_cast<std::uint32_t>(state_->index_of_node(node));
+  const std::uint64_t here = lane_for(bytes);
+  const std::uint64_t index = state_->index_of_node(node);
   return {*this, here + index * detail::kLanesPerNode * detail::kMagazineBytes};
 }
 
 detail::LoanParts NodeLane::lend_slowly() noexcept {
-  const std::uint32_t index = lane_ / detail::kMagazineBytes;
+  const std::uint64_t index = lane_ / detail::kMagazineBytes;
   return pool_->state_->lend_on(index / detail::kLanesPerNode, index % detail::kLanesPerNode);
 }
 
@@ -45,7 +45,7 @@ LoanParts PoolState::lend_on(std::size_t node, std::size_t lane) noexcept {
   for (const bool reclaiming : {false, true}) {
     if (reclaiming) flush_own_magazines();
     if (reclaiming) reclaim_node(node);
-    if (magazine != nullptr && refill(*magazine, here)) return {magazine->pop(), magazine->lane, magazine->bytes};
+    if (magazine != nullptr && here.refill(*magazine)) return {magazine->pop(), magazine->lane, magazine->bytes};
     const LoanParts loan = lend_from(here);
     if (loan.data != nullptr) return loan;
   }

@@ -39,12 +39,12 @@ std::size_t Pool::lend_many(std::size_t bytes, std::span<Loan> loans) noexcept {
 std::size_t Lane::lend_many(std::span<Loan> loans) noexcept {
   std::size_t lent = 0;
   while (lent < loans.size()) {
-    detail::Magazine& magazine = detail::magazine_at(detail::thread_home_lanes, lane_);
+    detail::Magazine& magazine = detail::thread_home_lanes.at(lane_);
     lent += detail::pop_many(magazine, loans.subspan(lent));
     if (lent == loans.size()) break;
-    const detail::LoanParts next = pool_->lend_slowly(lane_);  // refills the magazine too
+    const detail::LoanParts next = pool_->lend_slowly(static_cast<std::uint32_t>(lane_));  // refills the magazine too
     if (next.data == nullptr) break;
-    next.lend_into(loans[lent++]);
+    loans[lent++] = next.lend();
   }
   return lent;
 }
@@ -76,7 +76,7 @@ std::size_t Pool::trim() noexcept {
   return state_->trim();
 }
 
-std::uint32_t Pool::lane_for_large(std::size_t bytes) const noexcept {
+std::uint64_t Pool::lane_for_large(std::size_t bytes) const noexcept {
   return lane_of_class(state_->classes().index_for(bytes));
 }
 

@@ -88,7 +88,7 @@ void PoolState::grow(std::size_t node) {
 }
 
 void PoolState::wake_waiters() {
-  for (const auto& depot : depots_) depot->wake_if_stocked();
+  for (const auto& depot : depots_) depot->feed();
 }
 
 std::size_t PoolState::trim() noexcept {
@@ -104,6 +104,7 @@ void PoolState::decay(NodeMemory::Time now, std::chrono::seconds age) {
   const std::lock_guard lock(memory_mutex_);
   for (const auto& depot : depots_) depot->give_back_slabs();
   for (const auto& node : nodes_) node->decay(now, age);
+  wake_waiters();  // what the depots gave back may be for them
 }
 
 std::size_t PoolState::free_bytes() const {

@@ -165,7 +165,7 @@ LoanParts PoolState::lend(std::size_t class_index) noexcept {
   if (is_fork_child()) base::fatal("lend in a child of fork, which has none of its parent's buffers: exec there first");
   Depot& home = home_depot(class_index);
   Magazine* magazine = own_magazine(home);
-  if (magazine != nullptr && refill(*magazine, home)) return {magazine->pop(), magazine->lane, magazine->bytes};
+  if (magazine != nullptr && home.refill(*magazine)) return {magazine->pop(), magazine->lane, magazine->bytes};
   const std::uint32_t node = home.lane_index() / kLanesPerNode;
   const LoanParts loan = lend_nearby(node, class_index);
   if (loan.data != nullptr) return loan;
@@ -203,6 +203,23 @@ bool PoolState::reclaim(const Depot& starved) noexcept {
 
 /// False when lanes of several nodes take slabs from one.
 bool PoolState::depots_are_apart() const { return options_.placement == Placement::local && options_.nodes.empty(); }
+
+std::span<const std::unique_ptr<Depot>> PoolState::depots_of(std::size_t node) const {
+  return std::span(depots_).subspan(node * classes_.count(), classes_.count());
+}
+
+bool PoolState::wait(Depot& starved, Waiter& waiter) noexcept {
+  if (!starved.wait(waiter)) return false;
+  const std::uint32_t home = starved.lane_index() / kLanesPerNode;
+  flush_own_magazines();
+  for (std::size_t node = 0; node < node_count(); ++node) {
+    if (node != home && depots_are_apart()) continue;
+    for (const auto& depot : depots_of(node)) depot->close_magazines();
+    reclaim_node(node);
+  }
+  starved.feed();
+  return true;
+}
 
 bool PoolState::reclaim_node(std::size_t node) noexcept {
   std::size_t bytes = 0;

@@ -47,6 +47,8 @@ class PoolState {
   bool reclaim(const Depot& depot) noexcept;
   /// A buffer of a lane of the node with that index, and of no other; empty when the lane is of no class.
   LoanParts lend_on(std::size_t node, std::size_t lane) noexcept;
+  /// As Depot::wait(), after asking back what the thread and the other classes of its node keep.
+  bool wait(Depot& depot, Waiter& waiter) noexcept;
   /// A buffer of this depot alone.
   LoanParts lend_from(Depot& depot) noexcept;
 
@@ -116,6 +118,7 @@ class PoolState {
   LoanParts lend_nearby(std::uint32_t node, std::size_t class_index) noexcept;
   bool reclaim_node(std::size_t node) noexcept;
   bool depots_are_apart() const;
+  std::span<const std::unique_ptr<Depot>> depots_of(std::size_t node) const;
   void retire() noexcept;
   void refuse_loans_out() const;
 

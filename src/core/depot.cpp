@@ -22,10 +22,17 @@ constexpr std::size_t kRecentBytes = 4 * base::kMiB;
 constexpr std::size_t kLeastRecent = 64;
 constexpr std::size_t kMostRecent = 2048;  // a consumer that runs ahead brings so many at once
 constexpr std::uint32_t kLine = 64;
+constexpr std::size_t kTightShare = 16;  // it is tight until more than a sixteenth is free again
 
 // An offset below 2^21 times 2^48 / stride, rounded up, gives the index exactly: the error stays below one.
 constexpr unsigned kInverseShift = 48;
 constexpr std::uint64_t kInverseOne = 1ULL << kInverseShift;
+
+/// Buffers came from the depot on top, or (negative) went there or to a ring.
+void note_stocked(Magazine& magazine, std::uint64_t count) {
+  add_alone(magazine.state, count);
+  add_alone(magazine.stocked, count);
+}
 
 }  // namespace
 
@@ -66,18 +73,39 @@ Depot::~Depot() {
 
 std::size_t Depot::take(std::span<std::byte*> out) noexcept {
   const std::lock_guard lock(mutex_);
+  return take_locked(out);
+}
+
+std::size_t Depot::take_locked(std::span<std::byte*> out) {
   std::size_t count = take_recent(out);
   while (count < out.size()) {
     if (partial_.empty() && whole_.empty() && (count > 0 || !cut_slab())) break;
     count += take_from_slab(partial_.empty() ? whole_.front() : partial_.front(), out.subspan(count));
   }
+  if (count == 0) tighten();
   free_ -= count;
   note_counts();
   return count;
 }
 
+/// Drops come by here until there is something again.
+void Depot::tighten() {
+  if (!std::exchange(tight_, true)) close_locked();
+}
+
+void Depot::close_locked() {
+  for (Magazine* magazine : magazines_) magazine->capacity.store(0, std::memory_order_relaxed);
+}
+
 void Depot::give(std::span<std::byte* const> buffers) noexcept {
-  const std::lock_guard lock(mutex_);
+  {
+    const std::lock_guard lock(mutex_);
+    give_locked(buffers);
+  }
+  feed_others();
+}
+
+void Depot::give_locked(std::span<std::byte* const> buffers) {
   for (auto rest = buffers; !rest.empty();) {
     if (recent_count_ == most_recent_) send_home(most_recent_ / 2);
     const std::size_t count = std::min(rest.size(), most_recent_ - recent_count_);
@@ -165,6 +193,7 @@ bool Depot::is_buffer(std::uint32_t granule, const std::byte* address) const {
 }
 
 void Depot::note_counts() {
+  if (free_ > capacity_ / kTightShare) tight_ = false;
   record_.capacity.store(capacity_, std::memory_order_relaxed);
   record_.free.store(free_, std::memory_order_relaxed);
   const std::uint64_t out = capacity_ - free_;
@@ -208,7 +237,6 @@ void Depot::adopt(Magazine& magazine) noexcept {
   const std::lock_guard lock(mutex_);
   magazine.lane = lane();
   magazine.bytes = class_.bytes;
-  magazine.capacity.store(waiters_.empty() ? magazine_capacity_ : 0, std::memory_order_relaxed);
   magazines_.push_back(&magazine);
 }
 
@@ -217,14 +245,90 @@ void Depot::disown(Magazine& magazine) noexcept {
     const std::lock_guard lock(mutex_);
     std::erase(magazines_, &magazine);
     magazine.capacity.store(0, std::memory_order_relaxed);
+    give_oldest(magazine, magazine.count());
+    record_.lends.fetch_add(magazine.lends(), std::memory_order_relaxed);
+    const std::uint64_t stocked = magazine.stocked.load(std::memory_order_relaxed);
+    record_.drops.fetch_add(magazine.lends() - stocked, std::memory_order_relaxed);
+    magazine.~Magazine();
+    new (&magazine) Magazine{};
   }
-  give({magazine.buffers, magazine.count()});
-  const std::uint64_t lends = magazine.lends();
-  const std::uint64_t drops = lends + magazine.count() - magazine.stocked.load(std::memory_order_relaxed);
-  record_.lends.fetch_add(lends, std::memory_order_relaxed);
-  record_.drops.fetch_add(drops, std::memory_order_relaxed);
-  magazine.~Magazine();
-  new (&magazine) Magazine{};
+  feed_others();
+}
+
+/// True when the magazine is open now: it may keep what it has and take more.
+bool Depot::open(Magazine& magazine) {
+  const bool may = !tight_ && waiters_.empty() && !source_.anybody_hungry();
+  magazine.capacity.store(may ? magazine_capacity_ : 0, std::memory_order_relaxed);
+  return may && magazine_capacity_ > 0;
+}
+
+void Depot::give_oldest(Magazine& magazine, std::uint64_t count) {
+  if (count == 0) return;
+  give_locked({magazine.buffers, count});
+  std::copy(magazine.buffers + count, magazine.buffers + magazine.count(), magazine.buffers);
+  note_stocked(magazine, -count);
+  record_.flushes.fetch_add(1, std::memory_order_relaxed);
+}
+
+bool Depot::refill(Magazine& magazine) noexcept {
+  if (magazine_capacity_ == 0) return false;
+  const std::lock_guard lock(mutex_);
+  if (magazine.count() > 0) return true;
+  if (!open(magazine)) return false;
+  const std::size_t got = take_locked({magazine.buffers, (magazine_capacity_ + 1) / 2});
+  if (got == 0) return false;
+  note_stocked(magazine, got);
+  record_.refills.fetch_add(1, std::memory_order_relaxed);
+  return true;
+}
+
+bool Depot::make_room(Magazine& magazine, bool at_home) noexcept {
+  if (magazine_capacity_ == 0) return false;
+  bool may = false;
+  {
+    const std::lock_guard lock(mutex_);
+    may = open(magazine);
+    const std::uint64_t count = magazine.count();
+    if (!may) {
+      give_oldest(magazine, count);
+    } else if (count >= magazine_capacity_) {
+      give_oldest(magazine, at_home ? (count + 1) / 2 : count);
+    }
+  }
+  feed_others();
+  return may;
+}
+
+void Depot::empty(Magazine& magazine) noexcept {
+  if (magazine.count() == 0) return;
+  {
+    const std::lock_guard lock(mutex_);
+    give_oldest(magazine, magazine.count());
+  }
+  feed_others();
+}
+
+std::size_t Depot::take_with(Magazine& magazine, std::span<std::byte*> out) noexcept {
+  const std::lock_guard lock(mutex_);
+  const std::uint64_t count = magazine.count();
+  const std::uint64_t cached = std::min<std::uint64_t>(count, out.size());
+  std::copy_n(magazine.buffers + count - cached, cached, out.begin());
+  note_stocked(magazine, -cached);
+  return cached < out.size() ? cached + take_locked(out.subspan(cached)) : cached;
+}
+
+void Depot::close_magazines() noexcept {
+  const std::lock_guard lock(mutex_);
+  close_locked();
+}
+
+/// Whoever of the node waits for memory gets what this class has whole.
+void Depot::feed_others() noexcept {
+  if (!source_.anybody_hungry()) return;
+  give_back_slabs();
+  std::array<Depot*, kLanesPerNode> hungry{};
+  const std::size_t count = source_.hungry(hungry);
+  for (Depot* depot : std::span(hungry).first(count)) depot->feed();
 }
 
 void Depot::retire() noexcept {
@@ -243,7 +347,8 @@ bool Depot::wait(Waiter& waiter) noexcept {
   }
   waiter.waiting = true;
   waiters_.push_back(&waiter);
-  set_magazines(0);
+  close_locked();
+  if (waiters_.size() == 1) source_.set_hungry(*this, true);
   return true;
 }
 
@@ -252,14 +357,15 @@ void Depot::stop_waiting(Waiter& waiter) noexcept {
   if (!waiter.waiting) return;
   waiter.waiting = false;
   std::erase(waiters_, &waiter);
-  if (waiters_.empty()) set_magazines(magazine_capacity_);
+  if (waiters_.empty()) source_.set_hungry(*this, false);
 }
 
-void Depot::wake_if_stocked() noexcept {
+void Depot::feed() noexcept {
   const std::lock_guard lock(mutex_);
-  if (waiters_.empty() || (free_ == 0 && !cut_slab())) return;
-  note_counts();
-  wake(free_);
+  while (!waiters_.empty() && cut_slab()) {
+    note_counts();
+    wake(class_.per_slab);
+  }
 }
 
 void Depot::wake(std::size_t count) {
@@ -269,11 +375,7 @@ void Depot::wake(std::size_t count) {
     os::signal_event(waiters_[i]->event);
   }
   waiters_.erase(waiters_.begin(), waiters_.begin() + static_cast<std::ptrdiff_t>(count));
-  if (waiters_.empty()) set_magazines(magazine_capacity_);
-}
-
-void Depot::set_magazines(std::uint32_t capacity) {
-  for (Magazine* magazine : magazines_) magazine->capacity.store(capacity, std::memory_order_relaxed);
+  if (waiters_.empty()) source_.set_hungry(*this, false);
 }
 
 }  // namespace weir::detail

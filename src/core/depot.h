@@ -8,6 +8,7 @@
 #include <span>
 #include <vector>
 
+#include "base/lock.h"
 #include "core/loan_watch.h"
 #include "core/segment.h"
 #include "core/size_classes.h"
@@ -23,6 +24,9 @@ struct Waiter {
 
 /// A node's stock of free buffers of one size class, behind the threads' magazines: a short stack of those that came
 /// home last, and the slabs. A slab that is whole again goes back to the node, but for one. Thread safe.
+///
+/// While it is tight (a take found nothing) or somebody of the node waits for memory, the threads' magazines are closed:
+/// drops come by here, so that no buffer that is dropped hides from who needs it.
 class Depot {
  public:
   /// `watch` is told of each lend and drop that comes by; nullptr: nobody is.
@@ -42,17 +46,30 @@ class Depot {
 
   /// Sets a thread's magazine up: from now on it may hold buffers of this lane.
   void adopt(Magazine& magazine) noexcept;
+  /// True when the magazine has a buffer, after moving half its capacity there if it had none. False when there is
+  /// none, or it must stay closed. REQUIRES: as the next ones, the magazine is the calling thread's, and of this lane.
+  bool refill(Magazine& magazine) noexcept;
+  /// Makes room for a push: half of a full magazine goes home, or all of it, when it is of another node than its thread.
+  /// False when it must stay closed.
+  bool make_room(Magazine& magazine, bool at_home) noexcept;
+  /// Takes all that the magazine has.
+  void empty(Magazine& magazine) noexcept;
+  /// As take(), the magazine's own (the warmest) first. They count as nobody's until their new holder counts them.
+  std::size_t take_with(Magazine& magazine, std::span<std::byte*> out) noexcept;
   /// Takes the magazine's buffers and counts over, and zeroes it. REQUIRES: its thread does not use it meanwhile.
   void disown(Magazine& magazine) noexcept;
   /// Disowns all magazines; loans of the lane cannot come home after it.
   void retire() noexcept;
 
-  /// Signals the waiter when a buffer comes home, in the order of the calls; until nobody waits, drops bypass the
-  /// magazines. False when there is a free buffer already: take it instead.
+  /// Closes all magazines: their threads come by here with the next drop, and open them again when nobody waits.
+  void close_magazines() noexcept;
+
+  /// Signals the waiter when a buffer comes home, in the order of the calls. False when there is a free buffer already:
+  /// take it instead.
   bool wait(Waiter& waiter) noexcept;
   void stop_waiting(Waiter& waiter) noexcept;
-  /// Wakes those who wait when there is memory for them now.
-  void wake_if_stocked() noexcept;
+  /// Cuts slabs for those who wait, as far as there is memory, and wakes them.
+  void feed() noexcept;
 
   LaneRecord& record() const noexcept { return record_; }
   std::uint32_t lane() const noexcept { return lane_index_ * kMagazineBytes; }
@@ -77,8 +94,14 @@ class Depot {
   void give_to_slab(std::byte* buffer);
   void send_home(std::size_t count);
   std::uint32_t index_in_slab(std::uint32_t granule, const std::byte* buffer) const;
+  std::size_t take_locked(std::span<std::byte*> out);
+  void give_locked(std::span<std::byte* const> buffers);
+  void give_oldest(Magazine& magazine, std::uint64_t count);
+  bool open(Magazine& magazine);
+  void close_locked();
+  void tighten();
+  void feed_others() noexcept;
   void wake(std::size_t count);
-  void set_magazines(std::uint32_t capacity);
   void note_counts();
 
   SlabSource source_;
@@ -91,7 +114,7 @@ class Depot {
   LoanWatch* const watch_;
   LaneRecord& record_;
 
-  std::mutex mutex_;
+  base::Lock mutex_;
   const std::size_t most_recent_;
   std::unique_ptr<std::byte*[]> recent_;  ///< stack of at most most_recent_
   std::size_t recent_count_ = 0;
@@ -101,6 +124,7 @@ class Depot {
   std::size_t free_ = 0;
   std::size_t capacity_ = 0;
   std::vector<Magazine*> magazines_;
+  bool tight_ = false;
   std::vector<Waiter*> waiters_;
 };
 

@@ -1,5 +1,7 @@
 #include "core/node_stock.h"
 
+#include <weir/detail/magazine.h>
+
 #include <algorithm>
 #include <bit>
 
@@ -25,7 +27,9 @@ NodeStock::NodeStock(SlabMap& map, std::uint32_t first, std::uint32_t end)
       first_(first),
       end_(end),
       free_{SlabList(map), SlabList(map), SlabList(map), SlabList(map), SlabList(map), SlabList(map)},
-      page_granules_(map) {}
+      page_granules_(map) {
+  hungry_.reserve(kLanes);
+}
 
 void NodeStock::watch(Alarm& alarm, std::size_t low_bytes) {
   alarm_ = &alarm;
@@ -178,6 +182,23 @@ void NodeStock::give_pages(std::byte* where, std::size_t bytes) {
   if (*map_.bits(granule) != 0) return;
   page_granules_.remove(granule);
   give_locked(granule, 0);
+}
+
+void NodeStock::set_hungry(Depot& depot, bool hungry) {
+  const std::lock_guard lock(mutex_);
+  if (hungry) {
+    hungry_.push_back(&depot);
+  } else {
+    std::erase(hungry_, &depot);
+  }
+  hungry_count_.store(hungry_.size(), std::memory_order_relaxed);
+}
+
+std::size_t NodeStock::hungry(std::span<Depot*> out) const {
+  const std::lock_guard lock(mutex_);
+  const std::size_t count = std::min(out.size(), hungry_.size());
+  std::copy_n(hungry_.begin(), count, out.begin());
+  return count;
 }
 
 std::size_t NodeStock::free_bytes() const {

@@ -1,15 +1,21 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
 #include <optional>
+#include <span>
+#include <vector>
 
+#include "base/lock.h"
 #include "core/alarm.h"
 #include "core/slab_map.h"
 
 namespace weir::detail {
+
+class Depot;
 
 /// The memory of a pool on one node that no size class has: blocks of 64 KiB to 2 MiB, halved and joined again in
 /// pairs, and pages for the kernel's buffer rings. Thread safe. It allocates nothing after add_memory().
@@ -40,6 +46,12 @@ class NodeStock {
 
   bool has(std::uint32_t granule) const { return granule >= first_ && granule < end_; }
 
+  /// Notes whether somebody waits for a buffer of the depot: memory that comes back is for those first.
+  void set_hungry(Depot& depot, bool hungry);
+  bool anybody_hungry() const { return hungry_count_.load(std::memory_order_relaxed) > 0; }
+  /// Writes the depots that are, those that are longest first. Returns how many.
+  std::size_t hungry(std::span<Depot*> out) const;
+
   /// Bytes that no class and no ring has.
   std::size_t free_bytes() const;
 
@@ -63,11 +75,13 @@ class NodeStock {
   const std::uint32_t end_;
   Alarm* alarm_ = nullptr;
   std::size_t low_bytes_ = 0;
-  mutable std::mutex mutex_;
+  mutable base::Lock mutex_;
   std::array<SlabList, kOrders> free_;
   SlabList page_granules_;  ///< granules of which some pages are used
   std::size_t free_granules_ = 0;
   std::optional<unsigned> refused_;  ///< the order of a block that there was none of
+  std::vector<Depot*> hungry_;
+  std::atomic<std::size_t> hungry_count_{0};
 };
 
 }  // namespace weir::detail

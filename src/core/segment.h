@@ -16,19 +16,12 @@
 namespace weir::detail {
 
 inline constexpr std::array<char, 8> kSegmentMagic{'w', 'e', 'i', 'r', 's', 'e', 'g', '\0'};
-inline constexpr std::uint32_t kSegmentVersion = 1;
+inline constexpr std::uint32_t kSegmentVersion = 2;
 inline constexpr std::uint32_t kMaxPools = 16;
 inline constexpr std::uint32_t kMaxArenas = 128;
 inline constexpr std::uint32_t kMaxRings = 512;
 inline constexpr std::uint32_t kMaxReceivers = 256;
 inline constexpr std::uint32_t kMaxThreads = 256;
-
-using Count = std::atomic<std::uint64_t>;
-
-/// One thread writes this count: no read-modify-write is needed.
-inline void add_alone(Count& count, std::uint64_t amount) {
-  count.store(count.load(std::memory_order_relaxed) + amount, std::memory_order_relaxed);
-}
 
 struct SegmentHeader {
   std::array<char, 8> magic;

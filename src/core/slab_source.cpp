@@ -30,4 +30,18 @@ void SlabSource::give(std::uint32_t granule, unsigned order) {
   left_ += kGranule << order;
 }
 
+void SlabSource::set_hungry(Depot& depot, bool hungry) {
+  for (NodeStock* stock : in_turn_) stock->set_hungry(depot, hungry);
+}
+
+bool SlabSource::anybody_hungry() const {
+  return std::any_of(in_turn_.begin(), in_turn_.end(), [](const NodeStock* stock) { return stock->anybody_hungry(); });
+}
+
+std::size_t SlabSource::hungry(std::span<Depot*> out) const {
+  std::size_t count = 0;
+  for (const NodeStock* stock : in_turn_) count += stock->hungry(out.subspan(count));
+  return count;
+}
+
 }  // namespace weir::detail

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "core/node_stock.h"
@@ -19,6 +20,11 @@ class SlabSource {
   /// As NodeStock's.
   std::uint32_t take(unsigned order);
   void give(std::uint32_t granule, unsigned order);
+
+  /// As NodeStock's: a depot waits at all the stocks that may have something for it.
+  void set_hungry(Depot& depot, bool hungry);
+  bool anybody_hungry() const;
+  std::size_t hungry(std::span<Depot*> out) const;
 
   SlabMap& map() { return in_turn_.front()->map(); }
 

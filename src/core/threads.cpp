@@ -51,7 +51,7 @@ bool ThreadPlace::enter() noexcept {
   record_ = &*free;
   magazines_ = &all.magazines[static_cast<std::size_t>(free - all.threads.begin())];
   record_->id.store(os::thread_id(), std::memory_order_release);
-  thread_lanes = reinterpret_cast<std::byte*>(magazines_->data());
+  thread_lanes.base = reinterpret_cast<std::byte*>(magazines_->data());
   rehome_thread();
   return true;
 }
@@ -93,28 +93,29 @@ thread_local ThreadPlace place;
 
 }  // namespace
 
-constinit thread_local std::byte* thread_lanes = no_magazines.data();
-constinit thread_local std::byte* thread_home_lanes = no_magazines.data();
+constinit thread_local LaneTable thread_lanes{no_magazines.data()};
+constinit thread_local LaneTable thread_home_lanes{no_magazines.data()};
 
 Magazine* own_magazine(Depot& depot) noexcept { return !thread_ended && place.enter() ? place.set_up(depot) : nullptr; }
 
 void flush_own_magazines() noexcept {
   if (thread_ended || is_fork_child()) return;
-  place.for_each([](Magazine& magazine, Depot& depot) { flush(magazine, depot, 0); });
+  place.for_each([](Magazine& magazine, Depot& depot) { depot.empty(magazine); });
 }
 
 std::uint32_t rehome_thread() noexcept {
   const std::uint32_t node = std::min(os::home_node_index(), segment().header.node_count - 1);
-  std::byte* const lanes = thread_lanes + std::size_t{node} * kLanesPerNode * kMagazineBytes;
-  if (lanes == thread_home_lanes || thread_lanes == no_magazines.data()) return node;
-  thread_home_lanes = lanes;
+  if (thread_lanes.base == no_magazines.data()) return node;
+  std::byte* const lanes = thread_lanes.base + std::size_t{node} * kLanesPerNode * kMagazineBytes;
+  if (lanes == thread_home_lanes.base) return node;
+  thread_home_lanes.base = lanes;
   flush_own_magazines();
   return node;
 }
 
 void detach_thread() noexcept {
-  thread_lanes = no_magazines.data();
-  thread_home_lanes = no_magazines.data();
+  thread_lanes.base = no_magazines.data();
+  thread_home_lanes.base = no_magazines.data();
 }
 
 }  // namespace weir::detail

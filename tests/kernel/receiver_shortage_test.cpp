@@ -158,11 +158,10 @@ TEST_P(ReceiverShortageTest, OneBufferThatComesHomeIsEnough) {
 
 TEST_P(ReceiverShortageTest, WhatAThreadFlushesWakesToo) {
   MAKE_WORLD(world, scarce(1024, 4));
-  std::vector<Loan> held = take_all_but(world, 8);
-  std::vector<Loan> theirs;
-  for (int i = 0; i < 4; ++i) theirs.push_back(world.pool.lend(4096));
   std::atomic<int> stage{0};
   std::thread other([&] {
+    std::vector<Loan> theirs;
+    for (int i = 0; i < 4; ++i) theirs.push_back(world.pool.lend(4096));
     theirs.clear();  // into the magazine of this thread, which then sleeps
     stage = 1;
     while (stage != 2) std::this_thread::sleep_for(1ms);
@@ -170,6 +169,8 @@ TEST_P(ReceiverShortageTest, WhatAThreadFlushesWakesToo) {
     while (stage != 3) std::this_thread::sleep_for(1ms);
   });
   while (stage != 1) std::this_thread::sleep_for(1ms);
+  std::vector<Loan> held = take_all_but(world, 4);
+  ASSERT_GE(world.pool.counts().cached, 4U);
   world.keep = true;
   for (int i = 0; i < 8; ++i) world.speak(world.add(), 100);
   world.run_until([&] { return world.receiver->parked() == 4 || world.receiver->parked() == 0; });
@@ -178,6 +179,27 @@ TEST_P(ReceiverShortageTest, WhatAThreadFlushesWakesToo) {
   stage = 3;
   other.join();
   held.clear();
+  world.end();
+}
+
+TEST_P(ReceiverShortageTest, MemoryOfAnotherClassWakesTheParked) {
+  Options options = scarce(256, 4);
+  options.classes = {4096, 16384};
+  MAKE_WORLD(world, options);
+  std::vector<Loan> held = testing::lend_all(world.pool, 16384);
+  for (Loan loan = world.pool.lend(4096); loan; loan = world.pool.lend(4096)) held.push_back(std::move(loan));
+  std::atomic<bool> parked{false};
+  std::thread other([&] {
+    while (!parked) std::this_thread::sleep_for(1ms);
+    held.clear();
+    while (parked) std::this_thread::sleep_for(1ms);  // it flushes nothing
+  });
+  for (int i = 0; i < 8; ++i) world.speak(world.add(), 100);
+  world.run_until([&] { return world.receiver->parked() == 8; });
+  parked = true;
+  world.run_until_whole();
+  parked = false;
+  other.join();
   world.end();
 }
 

@@ -262,7 +262,7 @@ class SegmentFileTest(ToolTest):
 
     def test_other_version(self):
         self.overwrite(self.VERSION, struct.pack("=I", 7))
-        self.check_file_refused("version 7", "version 1", "release")
+        self.check_file_refused("version 7", "version 2", "release")
 
     def test_other_size(self):
         self.overwrite(self.FILE_BYTES, struct.pack("=Q", 1 << 60))
@@ -308,7 +308,7 @@ class UsageTest(ToolTest):
                 self.check_refused(weir(*arguments), 2, "weir --help")
 
     def test_help_and_version(self):
-        self.assertRegex(weir("--version").stdout, r"\Aweir \d+\.\d+\.\d+ .*version 1")
+        self.assertRegex(weir("--version").stdout, r"\Aweir \d+\.\d+\.\d+ .*version 2")
         for arguments in ((), ("stat",), ("ls",), ("env",)):
             answer = weir(*arguments, "--help")
             self.assertEqual((answer.returncode, answer.stderr), (0, ""))

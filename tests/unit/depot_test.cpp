@@ -41,6 +41,13 @@ class DepotTest : public ::testing::Test {
     for (auto some = take(3); !some.empty(); some = take(3)) all.insert(all.end(), some.begin(), some.end());
     return all;
   }
+  /// All but none in the depot, which is not tight: nobody asked for more than there was.
+  std::vector<std::byte*> take_all_but_ask_no_more() {
+    std::vector<std::byte*> all = take_all();
+    depot_.give(std::span(all).first(kPerSlab));
+    EXPECT_EQ(take(kPerSlab).size(), kPerSlab);
+    return all;
+  }
   /// Comes home as a loan of the calling thread does.
   void drop(std::byte* buffer) { const Loan loan = LoanParts{buffer, depot_.lane(), kBytes}.lend(); }
 
@@ -150,7 +157,7 @@ TEST_F(DepotTest, WhoStopsWaitingIsNotWoken) {
 
 /// Magazines of the calling thread: the bypass under shortage.
 TEST_F(DepotTest, DropsGoToTheWaiterAndNotToTheMagazine) {
-  const std::vector<std::byte*> all = take_all();
+  const std::vector<std::byte*> all = take_all_but_ask_no_more();
   Magazine* magazine = own_magazine(depot_);
   ASSERT_NE(magazine, nullptr);
   drop(all[0]);
@@ -161,13 +168,26 @@ TEST_F(DepotTest, DropsGoToTheWaiterAndNotToTheMagazine) {
   drop(all[1]);
   EXPECT_TRUE(bell.rang());
   EXPECT_GE(home(), 1U) << "what rang the bell can be taken";
-  const std::uint32_t before = magazine->count();
+  const std::uint64_t before = magazine->count();
   drop(all[2]);
   EXPECT_EQ(magazine->count(), before + 1) << "nobody waits any more";
 }
 
-TEST_F(DepotTest, AFullMagazineGivesHalfOfItHome) {
+TEST_F(DepotTest, WhileItIsTightMagazinesKeepNothing) {
   const std::vector<std::byte*> all = take_all();
+  Magazine* magazine = own_magazine(depot_);
+  ASSERT_NE(magazine, nullptr);
+  drop(all[0]);
+  EXPECT_EQ(magazine->count(), 0U);
+  EXPECT_EQ(home(), 1U) << "the next to ask is another thread, maybe";
+  drop(all[1]);
+  EXPECT_EQ(home(), 2U);
+  drop(all[2]);
+  EXPECT_EQ(magazine->count(), 1U) << "more than a sixteenth is free again";
+}
+
+TEST_F(DepotTest, AFullMagazineGivesHalfOfItHome) {
+  const std::vector<std::byte*> all = take_all_but_ask_no_more();
   Magazine* magazine = own_magazine(depot_);
   ASSERT_NE(magazine, nullptr);
   for (std::uint32_t i = 0; i < kMagazine; ++i) drop(all[i]);
@@ -175,7 +195,7 @@ TEST_F(DepotTest, AFullMagazineGivesHalfOfItHome) {
   drop(all[kMagazine]);
   EXPECT_EQ(magazine->count() + home(), kMagazine + 1U);
   EXPECT_GT(home(), 0U);
-  flush(*magazine, depot_, 0);
+  depot_.empty(*magazine);
   EXPECT_EQ(home(), kMagazine + 1U);
 }
 

@@ -7,8 +7,10 @@
 #include <thread>
 #include <vector>
 
+#include "bell.h"
 #include "pool_limits.h"
 #include "pool_testing.h"
+#include "slab/pool_state.h"
 
 // Memory belongs to no class for good.
 
@@ -157,6 +159,48 @@ TEST(SmallestPool, LendsEveryClassAndSeveralAtATime) {
   for (const Loan* loan : {&small, &page, &medium, &large}) testing::mark(*loan, 1);
   EXPECT_FALSE(pool.lend(65536));
   expect_law(pool, 4);
+}
+
+/// Waits for a buffer of 16 KiB while another class, in another thread, has all the memory.
+TEST(PoolSlabs, WhoWaitsIsFedByWhatAnotherClassGivesBack) {
+  Pool pool(many_classes(4u << 20));
+  std::vector<Loan> loans = lend_all(pool, 4096);
+  ASSERT_FALSE(pool.lend(16384));
+  detail::Depot& starved = pool.state().home_depot(pool.state().classes().index_for(16384));
+  testing::Bell bell;
+  ASSERT_TRUE(pool.state().wait(starved, bell));
+  ASSERT_FALSE(bell.rang());
+  std::latch dropped(1);
+  std::latch end(1);
+  std::thread other([&] {
+    loans.clear();
+    dropped.count_down();
+    end.wait();  // it flushes nothing
+  });
+  dropped.wait();
+  EXPECT_TRUE(bell.rang());
+  EXPECT_TRUE(pool.lend(16384));
+  end.count_down();
+  other.join();
+  expect_law(pool, 0);
+}
+
+/// Who waits closes the magazines of all classes; they open again when nobody waits.
+TEST(PoolSlabs, WhileOneWaitsNoClassKeepsBuffersInMagazines) {
+  Pool pool(many_classes(4u << 20));
+  std::vector<Loan> small = lend_all(pool, 1024);
+  std::vector<Loan> some;
+  for (int i = 0; i < 8; ++i, small.pop_back()) some.push_back(std::move(small.back()));
+  detail::Depot& starved = pool.state().home_depot(pool.state().classes().index_for(65536));
+  testing::Bell bell;
+  ASSERT_TRUE(pool.state().wait(starved, bell));
+  some.clear();
+  EXPECT_EQ(pool.counts().cached, 0U);
+  starved.stop_waiting(bell);
+  small.clear();
+  EXPECT_GT(pool.counts().cached, 0U);
+  pool.flush();
+  expect_law(pool, 0);
 }
 
 }  // namespace

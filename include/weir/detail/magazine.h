@@ -16,27 +16,34 @@ inline constexpr std::uint32_t kMagazineBytes = 1024;
 inline constexpr std::uint32_t kLaneTableBytes = kLanes * kMagazineBytes;
 inline constexpr std::uint32_t kMagazineSlots = 124;
 
+using Count = std::atomic<std::uint64_t>;
+
+/// One thread writes this count: no read-modify-write is needed.
+inline void add_alone(Count& count, std::uint64_t amount) noexcept {
+  count.store(count.load(std::memory_order_relaxed) + amount, std::memory_order_relaxed);
+}
+
 /// A thread's stack of free buffers of one lane. Only its thread writes it, but for `capacity`, which others set to 0
-/// while somebody waits for a buffer of the lane, so that drops go to the depot. It lies in the statistics segment:
-/// the numbers that the fast path needs are the ones that are shown.
+/// while somebody waits for memory, so that drops go to the depot. It lies in the statistics segment: the numbers that
+/// the fast path needs are the ones that are shown.
 struct Magazine {
-  std::atomic<std::uint64_t> state;     ///< lends so far << 8 | buffers here: one store changes both
-  std::atomic<std::uint64_t> capacity;  ///< at most kMagazineSlots
-  std::uint32_t lane;                   ///< its own byte offset in the table, which a loan carries home
-  std::uint32_t bytes;                  ///< size of a buffer
-  std::atomic<std::uint64_t> stocked;   ///< buffers that came from the depot, less those that went there
+  Count state;          ///< lends so far << 8 | buffers here: one store changes both
+  Count capacity;       ///< at most kMagazineSlots
+  std::uint32_t lane;   ///< its own byte offset in the table, which a loan carries home
+  std::uint32_t bytes;  ///< size of a buffer
+  Count stocked;        ///< buffers that came from the depot, less those that went there
   std::byte* buffers[kMagazineSlots];
 
   static constexpr std::uint64_t kOneLend = 256;
-  static std::uint32_t count_of(std::uint64_t state) noexcept { return static_cast<std::uint8_t>(state); }
+  static std::uint64_t count_of(std::uint64_t state) noexcept { return static_cast<std::uint8_t>(state); }
   static std::uint64_t lends_of(std::uint64_t state) noexcept { return state / kOneLend; }
-  std::uint32_t count() const noexcept { return count_of(state.load(std::memory_order_relaxed)); }
+  std::uint64_t count() const noexcept { return count_of(state.load(std::memory_order_relaxed)); }
   std::uint64_t lends() const noexcept { return lends_of(state.load(std::memory_order_relaxed)); }
 
   /// The newest buffer; nullptr when there is none.
   std::byte* pop() noexcept {
     const std::uint64_t before = state.load(std::memory_order_relaxed);
-    const std::uint32_t count = count_of(before);
+    const std::uint64_t count = count_of(before);
     if (count == 0) [[unlikely]]
       return nullptr;
     std::byte* const buffer = buffers[count - 1];
@@ -48,24 +55,44 @@ struct Magazine {
   /// False when it is full, or takes nothing.
   bool push(std::byte* buffer) noexcept {
     const std::uint64_t before = state.load(std::memory_order_relaxed);
-    const std::uint32_t count = count_of(before);
+    const std::uint64_t count = count_of(before);
     if (count >= capacity.load(std::memory_order_relaxed)) [[unlikely]]
       return false;
     // A buffer lent and dropped again is still in its slot: without a store, the next pop need not wait for one.
-    if (buffers[count] != buffer) buffers[count] = buffer;
+    if (buffers[count] != buffer) [[unlikely]]
+      buffers[count] = buffer;
     state.store(before + 1, std::memory_order_relaxed);
     return true;
   }
 };
 static_assert(sizeof(Magazine) == kMagazineBytes);
 
-/// The calling thread's lane table, for drops; the same shifted to the thread's home node, for lends. Both point to a
-/// table of zeros until the thread's first slow lend and after its exit.
-extern constinit thread_local std::byte* thread_lanes __attribute__((tls_model("initial-exec")));
-extern constinit thread_local std::byte* thread_home_lanes __attribute__((tls_model("initial-exec")));
+#if defined(WEIR_STATIC) && (!defined(__PIC__) || defined(__PIE__))
+#define WEIR_TLS_MODEL "local-exec"  // code of the same executable: no register is needed for the address
+#else
+#define WEIR_TLS_MODEL "initial-exec"  // never a call
+#endif
 
-inline Magazine& magazine_at(std::byte* table, std::uint32_t lane) {
-  return *reinterpret_cast<Magazine*>(table + lane);
-}
+/// Where a thread's magazines are.
+struct LaneTable {
+  /// Atomic so that the compiler loads it by itself: as an operand of the addition it would cost a fifth of a lend more.
+  std::atomic<std::byte*> base;
+
+  Magazine& at(std::uint64_t lane) const noexcept {
+    return *reinterpret_cast<Magazine*>(base.load(std::memory_order_relaxed) + lane);
+  }
+  /// The lane of a magazine of this table.
+  std::uint32_t lane_of(const Magazine& magazine) const noexcept {
+    const auto* place = reinterpret_cast<const std::byte*>(&magazine);
+    return static_cast<std::uint32_t>(place - base.load(std::memory_order_relaxed));
+  }
+};
+
+/// The calling thread's lane table, for drops; the same shifted to the thread's home node, for lends. Both are a table of
+/// zeros until the thread's first slow lend and after its exit.
+extern constinit thread_local LaneTable thread_lanes __attribute__((tls_model(WEIR_TLS_MODEL)));
+extern constinit thread_local LaneTable thread_home_lanes __attribute__((tls_model(WEIR_TLS_MODEL)));
+
+#undef WEIR_TLS_MODEL
 
 }  // namespace weir::detail
