@@ -18,6 +18,7 @@ class PoolState;
 }
 
 class Lane;
+class NodeLane;
 
 /// Where the buffers are; `capacity == free + cached + user + kernel_ring + kernel_request`, exact when quiescent.
 struct Counts {
@@ -66,14 +67,19 @@ class Pool {
   /// The same from the page-aligned classes (WEIR_PAGE_CLASSES): for files and O_DIRECT.
   Loan lend_pages(std::size_t bytes) noexcept;
 
-  /// Maps `bytes` more than there are, within max_bytes; whoever waits is woken. Call it off the data path: it takes
-  /// the time of a page fault for each page. Throws Error when the budget is spent or there is no memory.
+  /// Maps `bytes` more than there are, on the nodes alike as far as node_max_bytes allows, rounded up to whole huge
+  /// pages as far as max_bytes allows; whoever waits is woken. Call it off the data path: it takes the time of a page
+  /// fault for each page. Throws Error when the budget is spent or a node has not the memory; then no node grew.
   void reserve(std::size_t bytes);
-  /// Gives the system every arena without a buffer in use, but for the first of each node. Returns how many bytes.
+  /// Gives the system every arena without a buffer in use, but for the first of each node and those that a
+  /// RegisteredPool has. A buffer in a thread's magazine is in use. Returns how many bytes.
   std::size_t trim() noexcept;
 
   /// The class that lend(bytes) would use, looked up once.
   Lane lane(std::size_t bytes) noexcept;
+  /// The same of the node with the system's number `node`, wherever the calling thread runs. Throws Error when the pool
+  /// has no memory there (Options::nodes), or none apart from the other nodes' (Placement::interleave).
+  NodeLane lane(std::size_t bytes, int node);
   /// The class that lend_pages(bytes) would use, looked up once.
   Lane page_lane(std::size_t bytes) noexcept;
 
@@ -97,6 +103,7 @@ class Pool {
 
  private:
   friend class Lane;
+  friend class NodeLane;
   static constexpr std::size_t kGranule = 64;
   static constexpr std::size_t kTableBytes = std::size_t{64} * 1024;
 
@@ -130,6 +137,27 @@ class Lane {
  private:
   friend class Pool;
   Lane(Pool& pool, std::uint64_t lane) : pool_(&pool), lane_(lane) {}
+
+  Pool* pool_;
+  std::uint64_t lane_;
+};
+
+/// A size class of a pool on one node, looked up once. Cheap to copy. REQUIRES: the pool outlives it.
+class NodeLane {
+ public:
+  /// A buffer of that node; empty when it has none, whatever the others have.
+  Loan lend() noexcept {
+    detail::Magazine& magazine = detail::thread_lanes.at(lane_);
+    std::byte* const buffer = magazine.pop();
+    if (buffer == nullptr) [[unlikely]]
+      return lend_slowly().lend();
+    return detail::LoanParts{buffer, magazine.lane, magazine.bytes}.lend();
+  }
+
+ private:
+  friend class Pool;
+  NodeLane(Pool& pool, std::uint64_t lane) : pool_(&pool), lane_(lane) {}
+  detail::LoanParts lend_slowly() noexcept;
 
   Pool* pool_;
   std::uint64_t lane_;

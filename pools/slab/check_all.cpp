@@ -49,6 +49,7 @@ std::string compare(const Depot& depot, const Counts& counts, std::uint64_t held
 }  // namespace
 
 std::string PoolState::check_all() const {
+  const std::lock_guard lock(memory_mutex_);
   Holders holders;
   for (const auto& depot : depots_) {
     depot->visit_home([&](std::byte* buffer) { holders.add(buffer, "a depot"); });

@@ -18,6 +18,7 @@ Pool::Pool(const Options& options) : state_(std::make_unique<detail::PoolState>(
   for (std::size_t i = 0; i < lane_of_.size(); ++i) {
     lane_of_[i] = lane_of_class(classes.index_for(i * kGranule));
   }
+  state_->start_helper();
 }
 
 Pool::~Pool() {

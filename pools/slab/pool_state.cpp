@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cinttypes>
 #include <cstdio>
+#include <utility>
 
 #include "base/fatal.h"
 #include "base/units.h"
@@ -38,18 +39,6 @@ std::uint32_t magazine_capacity(std::size_t node_bytes, std::uint32_t bytes) {
 std::uint64_t next_serial() {
   static std::atomic<std::uint64_t> last{0};
   return last.fetch_add(1, std::memory_order_relaxed) + 1;
-}
-
-std::size_t nodes_in_use() { return std::min<std::size_t>(os::memory_nodes().size(), kMaxNodes); }
-
-/// A node's share, in whole huge pages where it is as large as one.
-std::size_t share_of_node(std::size_t bytes) {
-  const std::size_t share = (bytes + nodes_in_use() - 1) / nodes_in_use();
-  return base::round_up(share, share >= base::kHugePage ? base::kHugePage : kGranule);
-}
-
-std::size_t region_of_node(const Options& options) {
-  return base::round_up(share_of_node(std::max(options.bytes, options.max_bytes)), base::kHugePage);
 }
 
 /// The largest slab: one class must not take much of a small pool.
@@ -94,15 +83,15 @@ PoolRecord* take_pool_record(const Options& options) {
 
 PoolState::PoolState(const Options& options)
     : options_(validated(options)),
-      node_bytes_(share_of_node(options_.bytes)),
-      region_bytes_(region_of_node(options_)),
-      classes_(options_.classes, options_.page_classes, most_slab(options_, node_bytes_)),
-      reservation_(std::make_unique<Reservation>(region_bytes_ * nodes_in_use())),
-      map_(reservation_->base(), region_bytes_ * nodes_in_use()),
+      limits_(options_),
+      classes_(options_.classes, options_.page_classes, most_slab(options_, limits_.start_on_node)),
+      reservation_(std::make_unique<Reservation>(limits_.region * limits_.lends.size())),
+      map_(reservation_->base(), limits_.region * limits_.lends.size()),
       record_(take_pool_record(options_)),
       first_lane_(record_->first_lane),
-      cache_budget_{id(), next_serial(), node_bytes_ / kThreadShare} {
+      cache_budget_{id(), next_serial(), limits_.start_on_node / kThreadShare} {
   if (options_.trace || options_.scrub) watch_ = std::make_unique<LoanWatch>(options_.trace, options_.scrub);
+  refuse_small_class_limits();
   make_nodes();
   make_depots();
 }
@@ -113,6 +102,7 @@ PoolState::~PoolState() {
 }
 
 void PoolState::retire() noexcept {
+  helper_.reset();
   for (const auto& depot : depots_) depot->retire();
 }
 
@@ -123,22 +113,52 @@ void PoolState::keep_for_ever(std::unique_ptr<PoolState> pool) {
   kept.push_back(std::move(pool));
 }
 
-void PoolState::make_nodes() {
-  const std::vector<int>& nodes = os::memory_nodes();
-  for (std::size_t i = 0; i < nodes_in_use(); ++i) {
-    std::byte* region = reservation_->base() + i * region_bytes_;
-    nodes_.push_back(std::make_unique<NodeMemory>(map_, region, region_bytes_, nodes[i], id(), options_));
-    nodes_.back()->grow(node_bytes_);
+bool PoolState::has_helper() const {
+  return options_.grow_bytes > 0 || options_.decay_seconds > 0 || options_.on_low_water || options_.on_exhausted;
+}
+
+void PoolState::start_helper() {
+  if (has_helper()) helper_ = std::make_unique<Helper>(*this, alarm_);
+}
+
+/// What a class may have on each node.
+std::size_t PoolState::class_limit(const SizeClass& size_class) const {
+  for (const ClassLimit& limit : options_.class_max_bytes) {
+    if (limit.buffer_bytes == size_class.bytes) return limit.most_bytes / limits_.lends.size();
   }
+  return SIZE_MAX;
+}
+
+void PoolState::refuse_small_class_limits() const {
+  for (std::size_t i = 0; i < classes_.count(); ++i) {
+    const SizeClass& each = classes_[i];
+    if (class_limit(each) >= each.slab_bytes) continue;
+    throw Error(EINVAL, "WEIR_CLASS_MAX_BYTES gives buffers of " + base::format_size(each.bytes) +
+                            " less than the slab of " + base::format_size(each.slab_bytes) +
+                            " that they are cut from, on each node: give them " +
+                            base::format_size(each.slab_bytes * limits_.lends.size()) + " or more");
+  }
+}
+
+/// A node that no memory is taken from has the nearest one's.
+SlabSource PoolState::source_for(std::size_t node, const SizeClass& size_class) {
+  std::vector<NodeStock*> stocks;
+  for (const unsigned near : os::nearest_first(static_cast<unsigned>(node))) {
+    if (near >= node_count() || !limits_.lends[near]) continue;
+    stocks.push_back(&nodes_[near]->stock());
+    if (options_.placement == Placement::local) break;
+  }
+  return {std::move(stocks), class_limit(size_class)};
 }
 
 void PoolState::make_depots() {
   for (std::uint32_t node = 0; node < node_count(); ++node) {
     for (std::uint32_t i = 0; i < classes_.count(); ++i) {
-      depots_.push_back(std::make_unique<Depot>(
-          nodes_[node]->stock(), classes_[i], lane_index_of(*record_, node, i),
-          watch_ ? 0 : magazine_capacity(node_bytes_, classes_[i].bytes), watch_.get(),
-          &cache_budget_));
+      const SizeClass& each = classes_[i];
+      const std::size_t memory = std::min(limits_.start_on_node, class_limit(each));
+      depots_.push_back(std::make_unique<Depot>(source_for(node, each), each, lane_index_of(*record_, node, i),
+                                                watch_ ? 0 : magazine_capacity(memory, each.bytes), watch_.get(),
+                                                &cache_budget_));
     }
   }
 }
@@ -156,8 +176,14 @@ LoanParts PoolState::lend(std::size_t class_index) noexcept {
   if (magazine != nullptr && home.refill(*magazine)) return {magazine->pop(), magazine->lane, magazine->bytes};
   const std::uint32_t node = home.lane_index() / kLanesPerNode;
   const LoanParts loan = lend_nearby(node, class_index);
-  if (loan.data == nullptr) home.record().empty.fetch_add(1, std::memory_order_relaxed);
-  return loan;
+  if (loan.data != nullptr) return loan;
+  home.record().empty.fetch_add(1, std::memory_order_relaxed);
+  note_exhausted();
+  return {};
+}
+
+void PoolState::note_exhausted() noexcept {
+  if (options_.on_exhausted) alarm_.raise(Alarm::exhausted);
 }
 
 /// From the nearest node that has a buffer. When none has, once more: with what the thread itself keeps of other nodes
@@ -175,7 +201,16 @@ LoanParts PoolState::lend_nearby(std::uint32_t home, std::size_t class_index) no
   return {};
 }
 
-bool PoolState::reclaim(const Depot& starved) noexcept { return reclaim_node(starved.lane_index() / kLanesPerNode); }
+bool PoolState::reclaim(const Depot& starved) noexcept {
+  if (reclaim_node(starved.lane_index() / kLanesPerNode)) return true;
+  bool any = false;
+  for (std::size_t i = 0; i < node_count() && !depots_are_apart(); ++i) any = reclaim_node(i) || any;
+  if (!any) note_exhausted();
+  return any;
+}
+
+/// False when lanes of several nodes take slabs from one.
+bool PoolState::depots_are_apart() const { return options_.placement == Placement::local && options_.nodes.empty(); }
 
 std::span<const std::unique_ptr<Depot>> PoolState::depots_of(std::size_t node) const {
   return std::span(depots_).subspan(node * classes_.count(), classes_.count());
@@ -183,10 +218,13 @@ std::span<const std::unique_ptr<Depot>> PoolState::depots_of(std::size_t node) c
 
 bool PoolState::wait(Depot& starved, Waiter& waiter) noexcept {
   if (!starved.wait(waiter)) return false;
-  const std::uint32_t node = starved.lane_index() / kLanesPerNode;
-  for (const auto& depot : depots_of(node)) depot->close_magazines();
+  const std::uint32_t home = starved.lane_index() / kLanesPerNode;
   flush_own_magazines();
-  reclaim_node(node);
+  for (std::size_t node = 0; node < node_count(); ++node) {
+    if (node != home && depots_are_apart()) continue;
+    for (const auto& depot : depots_of(node)) depot->close_magazines();
+    reclaim_node(node);
+  }
   starved.feed();
   return true;
 }
@@ -218,43 +256,6 @@ LoanParts PoolState::adopt(std::byte* buffer) noexcept {
                 options_.name.c_str());
   }
   return {buffer, depot->lane(), depot->bytes()};
-}
-
-void PoolState::reserve(std::size_t bytes) {
-  if (is_fork_child()) throw Error(ENOTSUP, "a child of fork cannot grow its parent's pool: exec there first");
-  for (const auto& node : nodes_) node->grow(share_of_node(bytes));
-  for (const auto& depot : depots_) depot->feed();
-}
-
-std::size_t PoolState::trim() noexcept {
-  if (is_fork_child()) return 0;
-  std::size_t bytes = 0;
-  for (const auto& depot : depots_) depot->give_back_slabs();
-  for (const auto& node : nodes_) bytes += node->trim();
-  return bytes;
-}
-
-std::vector<Arena> PoolState::arenas() const {
-  std::vector<Arena> all;
-  for (const auto& node : nodes_) {
-    for (Arena& arena : node->arenas()) all.push_back(std::move(arena));
-  }
-  return all;
-}
-
-std::byte* PoolState::take_pages(std::size_t bytes) {
-  for (const unsigned node : os::nearest_first(rehome_thread())) {
-    if (node >= node_count()) continue;
-    if (std::byte* pages = nodes_[node]->stock().take_pages(bytes)) return pages;
-    if (!reclaim_node(node)) continue;
-    if (std::byte* pages = nodes_[node]->stock().take_pages(bytes)) return pages;
-  }
-  return nullptr;
-}
-
-void PoolState::give_pages(std::byte* where, std::size_t bytes) {
-  const auto node = static_cast<std::size_t>(where - reservation_->base()) / region_bytes_;
-  nodes_[node]->stock().give_pages(where, bytes);
 }
 
 void PoolState::add_holder(const KernelHolder& holder) {

@@ -2,18 +2,22 @@
 
 #include <weir/pool.h>
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <span>
 #include <vector>
 
+#include "core/alarm.h"
 #include "core/arena.h"
 #include "core/depot.h"
 #include "core/node_memory.h"
 #include "core/segment.h"
 #include "core/size_classes.h"
 #include "core/slab_map.h"
+#include "slab/helper.h"
+#include "slab/memory_limits.h"
 
 namespace weir::detail {
 
@@ -41,6 +45,8 @@ class PoolState {
   /// Takes from all classes of the depot's node the slabs that are whole, for this one, which has none. True when there
   /// were any.
   bool reclaim(const Depot& depot) noexcept;
+  /// A buffer of a lane of the node with that index, and of no other; empty when the lane is of no class.
+  LoanParts lend_on(std::size_t node, std::size_t lane) noexcept;
   /// As Depot::wait(), after asking back what the thread and the other classes of its node keep.
   bool wait(Depot& depot, Waiter& waiter) noexcept;
   /// A buffer of this depot alone.
@@ -49,10 +55,25 @@ class PoolState {
   /// A loan of a buffer that is out; anything else is fatal.
   LoanParts adopt(std::byte* buffer) noexcept;
 
-  /// Maps `bytes` more, spread over the nodes. Throws Error.
+  /// Starts the thread that grows and shrinks the pool, where the options ask for one. Throws Error.
+  void start_helper();
+  /// Maps `bytes` more, spread over the nodes, or nothing. Throws Error.
   void reserve(std::size_t bytes);
+  /// Maps grow_bytes more on a node, or what there is room for. Throws Error when there is none, or no memory.
+  void grow(std::size_t node);
+  /// True when a class found no slab there, or the node's part of the low-water mark is not free.
+  bool is_short(std::size_t node) const { return nodes_[node]->stock().is_short(); }
+  /// Bytes that no class and no ring has.
+  std::size_t free_bytes() const;
   /// Gives the system what no buffer needs, but for the first arena of each node. Returns how many bytes.
   std::size_t trim() noexcept;
+  /// The same, of arenas that were unused for so long, which calls find out that are not further apart than that.
+  void decay(NodeMemory::Time now, std::chrono::seconds age);
+  /// NodeMemory::pin() and unpin() over all nodes.
+  std::vector<Arena> pin_arenas(const std::function<bool(const Arena&)>& wanted);
+  void unpin_arena(const std::byte* base);
+  /// Index of the node with the system's number `node`, for lend_on(). Throws Error when the pool has none of its own.
+  std::size_t index_of_node(int node) const;
 
   /// The depot of the class on the calling thread's node.
   Depot& home_depot(std::size_t class_index) noexcept;
@@ -73,37 +94,51 @@ class PoolState {
   const SizeClasses& classes() const { return classes_; }
   /// In each node's lanes, the lane of the first class.
   std::uint32_t first_lane() const { return first_lane_; }
+  std::size_t node_count() const { return nodes_.size(); }
   std::vector<Arena> arenas() const;
+  const MemoryLimits& limits() const { return limits_; }
   std::uint32_t id() const;
   Counts counts() const;
   std::string check_all() const;
 
  private:
-  std::size_t node_count() const { return nodes_.size(); }
   Depot& depot(std::size_t node, std::size_t class_index) { return *depots_[node * classes_.count() + class_index]; }
+  bool has_helper() const;
+  void refuse_small_class_limits() const;
   void make_nodes();
   void make_depots();
+  std::size_t class_limit(const SizeClass& size_class) const;
+  SlabSource source_for(std::size_t node, const SizeClass& size_class);
+  std::size_t room() const;
+  std::vector<std::size_t> rooms() const;
+  void map_shares(const std::vector<std::size_t>& shares);
+  void wake_waiters();
+  NodeMemory& node_of(const std::byte* address);
+  void note_exhausted() noexcept;
   LoanParts lend_nearby(std::uint32_t node, std::size_t class_index) noexcept;
   bool reclaim_node(std::size_t node) noexcept;
+  bool depots_are_apart() const;
   std::span<const std::unique_ptr<Depot>> depots_of(std::size_t node) const;
   void retire() noexcept;
   void refuse_loans_out() const;
 
   const Options options_;
-  const std::size_t node_bytes_;    ///< at the start
-  const std::size_t region_bytes_;  ///< address space of a node
+  const MemoryLimits limits_;
   const SizeClasses classes_;
   std::unique_ptr<Reservation> reservation_;
   SlabMap map_;
   RecordHold<PoolRecord> record_;
   const std::uint32_t first_lane_;  ///< of the record, which a child of fork has not
   const CacheBudget cache_budget_;
-  std::vector<std::unique_ptr<NodeMemory>> nodes_;
-  std::unique_ptr<LoanWatch> watch_;  ///< nullptr: no lend or drop is watched
+  Alarm alarm_;
+  std::vector<std::unique_ptr<NodeMemory>> nodes_;  ///< those that nothing is taken from have no arena
+  mutable std::mutex memory_mutex_;                 ///< one at a time changes or walks it; before any other lock
+  std::unique_ptr<LoanWatch> watch_;                ///< nullptr: no lend or drop is watched
   std::vector<std::unique_ptr<Depot>> depots_;
   std::mutex holders_mutex_;
   std::vector<const KernelHolder*> holders_;
   bool quarantined_ = false;
+  std::unique_ptr<Helper> helper_;
 };
 
 }  // namespace weir::detail

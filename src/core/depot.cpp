@@ -46,10 +46,10 @@ void set_depot(std::uint32_t lane_index, Depot* depot) noexcept {
   depots[lane_index].store(depot, std::memory_order_release);
 }
 
-Depot::Depot(NodeStock& stock, const SizeClass& size_class, std::uint32_t lane_index, std::uint32_t magazine_capacity,
+Depot::Depot(SlabSource source, const SizeClass& size_class, std::uint32_t lane_index, std::uint32_t magazine_capacity,
              LoanWatch* watch, const CacheBudget* budget)
-    : source_(stock),
-      map_(stock.map()),
+    : source_(std::move(source)),
+      map_(source_.map()),
       class_(size_class),
       order_(static_cast<unsigned>(std::countr_zero(size_class.slab_bytes / kGranule))),
       inverse_stride_(kInverseOne / size_class.stride + 1),

@@ -11,9 +11,9 @@
 
 #include "base/lock.h"
 #include "core/loan_watch.h"
-#include "core/node_stock.h"
 #include "core/segment.h"
 #include "core/size_classes.h"
+#include "core/slab_source.h"
 
 namespace weir::detail {
 
@@ -40,7 +40,7 @@ class Depot {
   /// A magazine grows up to `magazine_capacity` buffers, and within the budget, if there is one.
   /// `watch` is told of each lend and drop that comes by; nullptr: nobody is.
   /// REQUIRES: with a watch, the magazine capacity is 0, so that all of them do.
-  Depot(NodeStock& stock, const SizeClass& size_class, std::uint32_t lane_index, std::uint32_t magazine_capacity,
+  Depot(SlabSource source, const SizeClass& size_class, std::uint32_t lane_index, std::uint32_t magazine_capacity,
         LoanWatch* watch = nullptr, const CacheBudget* budget = nullptr);
   ~Depot();
   Depot(const Depot&) = delete;
@@ -119,7 +119,7 @@ class Depot {
   void wake(std::size_t count);
   void note_counts();
 
-  NodeStock& source_;
+  SlabSource source_;
   SlabMap& map_;
   const SizeClass class_;
   const unsigned order_;

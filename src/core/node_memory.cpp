@@ -3,8 +3,10 @@
 #include <weir/detail/guard.h>
 #include <weir/error.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <numeric>
+#include <utility>
 
 #include "base/units.h"
 #include "os/memory.h"
@@ -28,10 +30,15 @@ bool fits(const std::byte* free, const std::byte* end, std::size_t bytes, std::s
 
 }  // namespace
 
+void UnmapArena::operator()(const Arena* arena) const {
+  os::unmap_to_reserved(arena->base, arena->grade.bytes);
+  delete arena;
+}
+
 NodeMemory::NodeMemory(SlabMap& map, std::byte* region, std::size_t region_bytes, int node, std::uint32_t pool,
                        const Options& options)
     : map_(map),
-      stock_(map),
+      stock_(map, map.granule_of(region), map.granule_of(region + region_bytes)),
       region_(region),
       region_bytes_(region_bytes),
       node_(node),
@@ -42,51 +49,91 @@ NodeMemory::~NodeMemory() {
   for (const Mapped& each : arenas_) guard_uncut(each.arena.base, each.arena.grade.bytes);
 }
 
-void NodeMemory::grow(std::size_t bytes) {
-  if (bytes == 0) return;
-  const std::lock_guard lock(mutex_);
-  Place before;
-  std::byte* base = find_gap(bytes, wanted_alignment(bytes, options_), before);
-  if (base == nullptr) base = find_gap(bytes, base::kHugePage, before);
+FreshArena NodeMemory::map(std::size_t bytes) {
+  std::byte* base = find_gap(bytes, wanted_alignment(bytes, options_));
+  if (base == nullptr) base = find_gap(bytes, base::kHugePage);
   const std::string what = base::format_size(bytes) + " more on node " + std::to_string(node_);
   if (base == nullptr)
-    throw Error(ENOMEM, "no room for " + what + ": the pool's budget is spent; raise WEIR_MAX_BYTES");
-  Arena arena = map_arena(base, bytes, node_, options_);
-  if (map_.populate(base, bytes) != 0) {
-    os::unmap_to_reserved(base, bytes);
-    throw Error(ENOMEM, "no memory for the metadata of " + what);
-  }
-  arenas_.insert(before, Mapped{arena, RecordHold<ArenaRecord>(publish(arena))});
-  stock_.add_memory(base, bytes);
+    throw Error(ENOMEM,
+                "no address space for " + what + ": the pool grew by too many small pieces; reserve more at once");
+  FreshArena fresh(new Arena(map_arena(base, bytes, node_, options_)));
+  if (map_.populate(base, bytes) != 0) throw Error(ENOMEM, "no memory for the metadata of " + what);
+  return fresh;
 }
 
-/// The lowest place that fits between the arenas, nullptr when there is none; a new arena belongs at `before`.
-std::byte* NodeMemory::find_gap(std::size_t bytes, std::size_t alignment, Place& before) {
+void NodeMemory::add(FreshArena fresh) {
+  const std::lock_guard lock(mutex_);
+  const std::byte* const base = fresh->base;
+  const auto after =
+      std::find_if(arenas_.begin(), arenas_.end(), [&](const Mapped& each) { return each.arena.base > base; });
+  RecordHold<ArenaRecord> record(publish(*fresh));
+  const auto place = arenas_.insert(after, Mapped{*fresh, std::move(record), std::chrono::steady_clock::now()});
+  delete fresh.release();
+  stock_.add_memory(base, place->arena.grade.bytes);
+}
+
+/// The lowest place that fits between the arenas, nullptr when there is none.
+std::byte* NodeMemory::find_gap(std::size_t bytes, std::size_t alignment) const {
+  const std::lock_guard lock(mutex_);
   std::byte* free = region_;
-  for (before = arenas_.begin(); before != arenas_.end(); ++before) {
-    if (fits(free, before->arena.base, bytes, alignment)) break;
-    free = before->arena.base + base::round_up(before->arena.grade.bytes, base::kHugePage);
+  for (const Mapped& each : arenas_) {
+    if (fits(free, each.arena.base, bytes, alignment)) return free + to_multiple(free, alignment);
+    free = each.arena.base + base::round_up(each.arena.grade.bytes, base::kHugePage);
   }
-  const bool found = before != arenas_.end() || fits(free, region_ + region_bytes_, bytes, alignment);
-  return found ? free + to_multiple(free, alignment) : nullptr;
+  return fits(free, region_ + region_bytes_, bytes, alignment) ? free + to_multiple(free, alignment) : nullptr;
 }
-
-std::size_t NodeMemory::room() const { return region_bytes_ - mapped_bytes(); }
 
 std::size_t NodeMemory::trim() {
+  return unmap_those([](const Mapped&) { return true; });
+}
+
+std::size_t NodeMemory::decay(Time now, std::chrono::seconds age) {
+  return unmap_those([&](Mapped& each) { return is_old(each, now, age); });
+}
+
+bool NodeMemory::is_old(Mapped& each, Time now, std::chrono::seconds age) {
+  if (!stock_.untouched(each.arena.base, each.arena.grade.bytes)) each.unused_since = now;
+  return now - each.unused_since >= age;
+}
+
+/// Of all arenas but the first, those that may go and can. Returns how many bytes.
+template <typename May>
+std::size_t NodeMemory::unmap_those(May may) {
   const std::lock_guard lock(mutex_);
-  std::size_t trimmed = 0;
+  std::size_t unmapped = 0;
   for (std::size_t i = arenas_.size(); i > 1; --i) {
-    const Arena& arena = arenas_[i - 1].arena;
-    if (!stock_.remove_memory(arena.base, arena.grade.bytes)) continue;
-    if (os::unmap_to_reserved(arena.base, arena.grade.bytes) != 0) {
-      stock_.add_memory(arena.base, arena.grade.bytes);
-      continue;
-    }
-    trimmed += arena.grade.bytes;
+    Mapped& each = arenas_[i - 1];
+    if (each.pins > 0 || !may(each) || !unmap(each.arena)) continue;
+    unmapped += each.arena.grade.bytes;
     arenas_.erase(arenas_.begin() + static_cast<std::ptrdiff_t>(i - 1));
   }
-  return trimmed;
+  return unmapped;
+}
+
+/// False when some of it is in use, or the kernel does not take it: it stays the pool's.
+bool NodeMemory::unmap(const Arena& arena) {
+  if (!stock_.remove_memory(arena.base, arena.grade.bytes)) return false;
+  if (os::unmap_to_reserved(arena.base, arena.grade.bytes) == 0) return true;
+  stock_.add_memory(arena.base, arena.grade.bytes);
+  return false;
+}
+
+std::vector<Arena> NodeMemory::pin(const std::function<bool(const Arena&)>& wanted) {
+  const std::lock_guard lock(mutex_);
+  std::vector<Arena> pinned;
+  for (Mapped& each : arenas_) {
+    if (!wanted(each.arena)) continue;
+    pinned.push_back(each.arena);
+    ++each.pins;
+  }
+  return pinned;
+}
+
+void NodeMemory::unpin(const std::byte* base) {
+  const std::lock_guard lock(mutex_);
+  for (Mapped& each : arenas_) {
+    if (each.arena.base == base) --each.pins;
+  }
 }
 
 std::size_t NodeMemory::mapped_bytes() const {

@@ -22,12 +22,26 @@ std::uint32_t pages_in(std::size_t bytes) {
 
 }  // namespace
 
-NodeStock::NodeStock(SlabMap& map)
+NodeStock::NodeStock(SlabMap& map, std::uint32_t first, std::uint32_t end)
     : map_(map),
+      first_(first),
+      end_(end),
       free_{SlabList(map), SlabList(map), SlabList(map), SlabList(map), SlabList(map), SlabList(map)},
       page_granules_(map) {
-  hungry_.reserve(kLanesPerNode);
+  hungry_.reserve(kLanes);
 }
+
+void NodeStock::watch(Alarm& alarm, std::size_t low_bytes) {
+  alarm_ = &alarm;
+  low_bytes_ = low_bytes;
+}
+
+bool NodeStock::is_short() const {
+  const std::lock_guard lock(mutex_);
+  return is_short_locked();
+}
+
+bool NodeStock::is_short_locked() const { return refused_.has_value() || free_granules_ * kGranule < low_bytes_; }
 
 void NodeStock::add_memory(const std::byte* base, std::size_t bytes) {
   const std::lock_guard lock(mutex_);
@@ -44,20 +58,43 @@ void NodeStock::add_memory(const std::byte* base, std::size_t bytes) {
 
 bool NodeStock::remove_memory(const std::byte* base, std::size_t bytes) {
   const std::lock_guard lock(mutex_);
+  if (!all_free(base, bytes, [](std::uint32_t) {})) return false;
+  return all_free(base, bytes, [&](std::uint32_t granule) { pull(granule); });
+}
+
+bool NodeStock::untouched(const std::byte* base, std::size_t bytes) {
+  const std::lock_guard lock(mutex_);
+  bool seen = true;
+  const bool free = all_free(base, bytes, [&](std::uint32_t granule) {
+    seen = seen && map_[granule].free_count == 1;
+    map_[granule].free_count = 1;
+  });
+  return free && seen;
+}
+
+/// Visits the arena's blocks as long as they are free. True when all are.
+template <typename Visit>
+bool NodeStock::all_free(const std::byte* base, std::size_t bytes, Visit visit) {
   const std::uint32_t first = map_.granule_of(base);
   const auto end = first + static_cast<std::uint32_t>(bytes / kGranule);
   for (std::uint32_t granule = first; granule < end; granule += 1U << map_[granule].order) {
     if (map_[granule].state != State::free_block) return false;
-  }
-  for (std::uint32_t granule = first; granule < end; granule += 1U << map_[granule].order) {
-    pull(granule);
+    visit(granule);
   }
   return true;
 }
 
 std::uint32_t NodeStock::take(unsigned order) {
   const std::lock_guard lock(mutex_);
-  return take_locked(order);
+  return take_watched(order);
+}
+
+std::uint32_t NodeStock::take_watched(unsigned order) {
+  const std::uint32_t granule = take_locked(order);
+  if (alarm_ == nullptr) return granule;
+  if (granule == kNoGranule) refused_ = std::max(refused_.value_or(0), order);
+  if (is_short_locked()) alarm_->raise(Alarm::short_of_memory);
+  return granule;
 }
 
 std::uint32_t NodeStock::take_locked(unsigned order) {
@@ -93,8 +130,10 @@ void NodeStock::give_locked(std::uint32_t granule, unsigned order) {
 void NodeStock::put(std::uint32_t granule, unsigned order) {
   map_[granule].state = State::free_block;
   map_[granule].order = static_cast<std::uint8_t>(order);
+  map_[granule].free_count = 0;
   free_[order].push(granule);
   free_granules_ += 1U << order;
+  if (refused_ && order >= *refused_) refused_.reset();
 }
 
 void NodeStock::pull(std::uint32_t granule) {
@@ -108,7 +147,7 @@ std::byte* NodeStock::take_pages(std::size_t bytes) {
   if (bytes > kMostSlab) return nullptr;
   const std::lock_guard lock(mutex_);
   if (bytes < kGranule) return take_small(pages_in(bytes));
-  const std::uint32_t granule = take_locked(order_for(bytes));
+  const std::uint32_t granule = take_watched(order_for(bytes));
   return granule == kNoGranule ? nullptr : map_.address(granule);
 }
 
@@ -123,7 +162,7 @@ std::byte* NodeStock::take_small(std::uint32_t pages) {
     if (at + pages <= kPagesPerGranule) break;
   }
   if (granule == kNoGranule) {
-    granule = take_locked(0);
+    granule = take_watched(0);
     if (granule == kNoGranule) return nullptr;
     at = 0;
     map_[granule].state = State::pages;

@@ -31,6 +31,7 @@ constexpr std::uint32_t kLeastClass = 64;
 constexpr std::uint32_t kPage = 4096;
 constexpr std::size_t kMostClasses = 120;
 constexpr std::uint32_t kMostRingEntries = 32768;
+constexpr std::uint32_t kMostDecay = 86400;
 
 /// "64k" where that says it all, so that a value can be given back to the variable that it came from.
 std::string size_text(std::uint64_t bytes) {
@@ -50,16 +51,29 @@ bool set_size(Number& target, std::string_view text) {
   return true;
 }
 
-bool set_classes(std::vector<std::uint32_t>& target, std::string_view text) {
-  std::vector<std::uint32_t> classes;
+/// One or more with commas, each as `set_one` takes it.
+template <typename Each, typename SetOne>
+bool set_list(std::vector<Each>& target, std::string_view text, SetOne set_one) {
+  std::vector<Each> all;
   while (true) {
     const std::size_t comma = text.find(',');
-    if (!set_size(classes.emplace_back(), text.substr(0, comma))) return false;
+    if (!set_one(all.emplace_back(), text.substr(0, comma))) return false;
     if (comma == std::string_view::npos) break;
     text.remove_prefix(comma + 1);
   }
-  target = std::move(classes);
+  target = std::move(all);
   return true;
+}
+
+template <typename Each, typename ShowOne>
+std::string list_text(const std::vector<Each>& all, ShowOne show_one) {
+  std::string text;
+  for (const Each& each : all) text += (text.empty() ? "" : ",") + show_one(each);
+  return text;
+}
+
+bool set_classes(std::vector<std::uint32_t>& target, std::string_view text) {
+  return set_list(target, text, set_size<std::uint32_t>);
 }
 
 bool set_page_classes(std::vector<std::uint32_t>& target, std::string_view text) {
@@ -68,13 +82,41 @@ bool set_page_classes(std::vector<std::uint32_t>& target, std::string_view text)
   return true;
 }
 
-std::string classes_text(const std::vector<std::uint32_t>& classes) {
-  std::string text;
-  for (const std::uint32_t bytes : classes) {
-    if (!text.empty()) text += ',';
-    text += size_text(bytes);
-  }
-  return text;
+std::string classes_text(const std::vector<std::uint32_t>& classes) { return list_text(classes, size_text); }
+
+bool set_class_limit(ClassLimit& limit, std::string_view text) {
+  const std::size_t colon = std::min(text.find(':'), text.size());
+  return set_size(limit.buffer_bytes, text.substr(0, colon)) &&
+         set_size(limit.most_bytes, text.substr(std::min(text.size(), colon + 1)));
+}
+
+bool set_class_limits(std::vector<ClassLimit>& target, std::string_view text) {
+  if (text != "none") return set_list(target, text, set_class_limit);
+  target.clear();
+  return true;
+}
+
+std::string class_limits_text(const std::vector<ClassLimit>& limits) {
+  if (limits.empty()) return "none";
+  return list_text(limits, [](const ClassLimit& limit) {
+    return size_text(limit.buffer_bytes) + ":" + size_text(limit.most_bytes);
+  });
+}
+
+template <typename Number>
+bool set_number(Number& target, std::string_view text) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), target);
+  return error == std::errc{} && end == text.data() + text.size();
+}
+
+bool set_nodes(std::vector<int>& target, std::string_view text) {
+  if (text != "all") return set_list(target, text, set_number<int>);
+  target.clear();
+  return true;
+}
+
+std::string nodes_text(const std::vector<int>& nodes) {
+  return nodes.empty() ? "all" : list_text(nodes, [](int node) { return std::to_string(node); });
 }
 
 constexpr std::array<std::pair<const char*, Pages>, 5> kPagesNames{{{"auto", Pages::automatic},
@@ -82,15 +124,19 @@ constexpr std::array<std::pair<const char*, Pages>, 5> kPagesNames{{{"auto", Pag
                                                                     {"2m", Pages::huge_2m},
                                                                     {"thp", Pages::transparent},
                                                                     {"4k", Pages::small}}};
+constexpr std::array<std::pair<const char*, Placement>, 2> kPlacementNames{
+    {{"local", Placement::local}, {"interleave", Placement::interleave}}};
 
-bool set_pages(Pages& target, std::string_view text) {
-  for (const auto& [name, pages] : kPagesNames) {
-    if (text == name) {
-      target = pages;
-      return true;
-    }
-  }
-  return false;
+template <typename Names, typename Value>
+bool set_by_name(const Names& names, Value& target, std::string_view text) {
+  const auto entry = std::find_if(names.begin(), names.end(), [&](auto& each) { return text == each.first; });
+  if (entry != names.end()) target = entry->second;
+  return entry != names.end();
+}
+
+template <typename Names, typename Value>
+const char* name_among(const Names& names, Value value) {
+  return std::find_if(names.begin(), names.end(), [&](auto& each) { return each.second == value; })->first;
 }
 
 bool set_flag(bool& target, std::string_view text) {
@@ -124,13 +170,41 @@ constexpr std::array kOptions{
            "most memory that the pool may map; 0: it does not grow",
            [](Options& o, std::string_view text) { return set_size(o.max_bytes, text); },
            [](const Options& o) { return size_text(o.max_bytes); }},
+    Option{"WEIR_NODE_MAX_BYTES", "a size from 64k to 4096g, or 0", "512m",
+           "most memory that the pool may map on one node; 0: as much as WEIR_MAX_BYTES",
+           [](Options& o, std::string_view text) { return set_size(o.node_max_bytes, text); },
+           [](const Options& o) { return size_text(o.node_max_bytes); }},
+    Option{"WEIR_CLASS_MAX_BYTES",
+           "class:size with commas, each class one of WEIR_CLASSES or WEIR_PAGE_CLASSES, or none", "4k:32m,64k:64m",
+           "most memory that the buffers of a size may have",
+           [](Options& o, std::string_view text) { return set_class_limits(o.class_max_bytes, text); },
+           [](const Options& o) { return class_limits_text(o.class_max_bytes); }},
+    Option{"WEIR_NODES", "ascending numbers with commas, or all", "0", "NUMA nodes that memory is taken from",
+           [](Options& o, std::string_view text) { return set_nodes(o.nodes, text); },
+           [](const Options& o) { return nodes_text(o.nodes); }},
+    Option{"WEIR_PLACEMENT", "local or interleave", "interleave",
+           "local: a thread is lent memory of its node; interleave: of all nodes in turn, slab by slab",
+           [](Options& o, std::string_view text) { return set_by_name(kPlacementNames, o.placement, text); },
+           [](const Options& o) { return std::string(name_among(kPlacementNames, o.placement)); }},
+    Option{"WEIR_GROW", "a size from 64k to 4096g, or 0", "16m",
+           "a thread of the pool maps so much more where memory is short, up to WEIR_MAX_BYTES; 0: it does not",
+           [](Options& o, std::string_view text) { return set_size(o.grow_bytes, text); },
+           [](const Options& o) { return size_text(o.grow_bytes); }},
+    Option{"WEIR_LOW_WATER", "a size up to 4096g, or 0", "8m",
+           "less free memory than this is short; 0: it is short when a size finds none",
+           [](Options& o, std::string_view text) { return set_size(o.low_water_bytes, text); },
+           [](const Options& o) { return size_text(o.low_water_bytes); }},
+    Option{"WEIR_DECAY", "seconds up to 86400, or 0", "60",
+           "memory beyond the first arena of a node goes back to the system when unused for so long; 0: it does not",
+           [](Options& o, std::string_view text) { return set_number(o.decay_seconds, text); },
+           [](const Options& o) { return std::to_string(o.decay_seconds); }},
     Option{"WEIR_SLAB", "a power of two from 64k to 2m", "2m", "most memory that a size class takes at once",
            [](Options& o, std::string_view text) { return set_size(o.slab_bytes, text); },
            [](const Options& o) { return size_text(o.slab_bytes); }},
     Option{"WEIR_PAGES", "auto, 1g, 2m, thp or 4k", "auto",
            "first rung of the page ladder 1 GiB hugetlb > 2 MiB hugetlb > transparent huge > 4 KiB; auto: 2m, or 1g "
            "where whole ones fit and are free",
-           [](Options& o, std::string_view text) { return set_pages(o.pages, text); },
+           [](Options& o, std::string_view text) { return set_by_name(kPagesNames, o.pages, text); },
            [](const Options& o) { return std::string(name_of(o.pages)); }},
     Option{"WEIR_STRICT", "0 or 1", "1", "1: refuse to start rather than take lesser memory than WEIR_PAGES asks for",
            [](Options& o, std::string_view text) { return set_flag(o.strict, text); },
@@ -179,6 +253,21 @@ void require_sizes(const Options& options, const std::vector<std::uint32_t>& siz
   }
 }
 
+void require_class_limits(const Options& o) {
+  const auto has = [](const std::vector<std::uint32_t>& sizes, std::uint32_t bytes) {
+    return std::find(sizes.begin(), sizes.end(), bytes) != sizes.end();
+  };
+  const auto& limits = o.class_max_bytes;
+  for (auto each = limits.begin(); each != limits.end(); ++each) {
+    const std::string class_text = size_text(each->buffer_bytes);
+    require(has(o.classes, each->buffer_bytes) || has(o.page_classes, each->buffer_bytes), o, "WEIR_CLASS_MAX_BYTES",
+            "names " + class_text + ", which is no class");
+    const bool twice =
+        std::any_of(limits.begin(), each, [&](auto& other) { return other.buffer_bytes == each->buffer_bytes; });
+    require(!twice, o, "WEIR_CLASS_MAX_BYTES", "names " + class_text + " twice");
+  }
+}
+
 void warn_of_unknown_variables() {
   for (char** entry = environ; *entry != nullptr; ++entry) {
     const std::string_view variable(*entry);
@@ -191,10 +280,7 @@ void warn_of_unknown_variables() {
 
 }  // namespace
 
-const char* name_of(Pages pages) {
-  return std::find_if(kPagesNames.begin(), kPagesNames.end(), [&](auto& entry) { return entry.second == pages; })
-      ->first;
-}
+const char* name_of(Pages pages) { return name_among(kPagesNames, pages); }
 
 Options Options::from_env() {
   Options options;
@@ -216,6 +302,16 @@ void validate(const Options& o) {
   require_sizes(o, o.page_classes, "WEIR_PAGE_CLASSES", kPage);
   require(o.max_bytes == 0 || (o.max_bytes >= o.bytes && o.max_bytes <= kMostBytes), o, "WEIR_MAX_BYTES",
           "is less than WEIR_BYTES or too much");
+  require(o.node_max_bytes == 0 || (o.node_max_bytes >= kLeastSlab && o.node_max_bytes <= kMostBytes), o,
+          "WEIR_NODE_MAX_BYTES", "is out of range");
+  require_class_limits(o);
+  require(std::adjacent_find(o.nodes.begin(), o.nodes.end(), std::greater_equal<>{}) == o.nodes.end(), o, "WEIR_NODES",
+          "is not ascending");
+  require(o.nodes.empty() || o.nodes.front() >= 0, o, "WEIR_NODES", "has a node below 0");
+  require(o.grow_bytes == 0 || (o.grow_bytes >= kLeastSlab && o.grow_bytes <= kMostBytes), o, "WEIR_GROW",
+          "is out of range");
+  require(o.low_water_bytes <= kMostBytes, o, "WEIR_LOW_WATER", "is too much");
+  require(o.decay_seconds <= kMostDecay, o, "WEIR_DECAY", "is too long");
   require(o.receive_bytes > 0, o, "WEIR_RECV_BYTES", "is nothing");
   require(std::has_single_bit(o.ring_entries) && o.ring_entries <= kMostRingEntries, o, "WEIR_RING_ENTRIES",
           "is not such a power of two");

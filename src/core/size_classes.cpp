@@ -21,6 +21,12 @@ SizeClasses::SizeClasses(const std::vector<std::uint32_t>& sizes, const std::vec
   for (const std::uint32_t bytes : page_sizes) classes_.push_back(make_size_class(bytes, Alignment::page, most_slab));
 }
 
+std::size_t SizeClasses::largest_slab() const {
+  return std::max_element(classes_.begin(), classes_.end(),
+                          [](auto& a, auto& b) { return a.slab_bytes < b.slab_bytes; })
+      ->slab_bytes;
+}
+
 std::size_t SizeClasses::index_for(std::size_t bytes, Alignment alignment) const {
   const bool paged = alignment == Alignment::page;
   const auto begin = classes_.begin() + static_cast<std::ptrdiff_t>(paged ? line_count_ : 0);

@@ -53,6 +53,7 @@ class SizeClasses {
               std::size_t most_slab);
 
   std::size_t count() const { return classes_.size(); }
+  std::size_t largest_slab() const;
   const SizeClass& operator[](std::size_t index) const { return classes_[index]; }
 
   /// Index of the smallest class of the alignment that holds `bytes`; count() when none does.

@@ -17,7 +17,7 @@ struct Slab {
   std::atomic<State> state;  ///< the stock also asks it of a neighbour that is a depot's: is that free?
   std::uint8_t order;        ///< its size is kGranule << order
   std::uint16_t lane;        ///< index, where it is cut
-  std::uint32_t free_count;  ///< buffers in the depot
+  std::uint32_t free_count;  ///< buffers in the depot; of a free block, 1 when untouched() has seen it
   std::uint32_t next;        ///< in a list of its depot or node
   std::uint32_t previous;
 };

@@ -1,5 +1,6 @@
 #include "os/uring.h"
 
+#include <cerrno>
 #include <cstdint>
 
 namespace weir::os {
@@ -16,6 +17,13 @@ int unregister_buffer_ring(io_uring& ring, unsigned short bgid) { return io_urin
 
 int register_buffers(io_uring& ring, std::span<const iovec> ranges) {
   return io_uring_register_buffers(&ring, ranges.data(), static_cast<unsigned>(ranges.size()));
+}
+
+int update_buffers(io_uring& ring, unsigned first, std::span<const iovec> ranges) {
+  const auto count = static_cast<unsigned>(ranges.size());
+  const int updated = io_uring_register_buffers_update_tag(&ring, first, ranges.data(), nullptr, count);
+  if (updated < 0) return updated;
+  return static_cast<unsigned>(updated) == count ? 0 : -ENOMEM;
 }
 
 int unregister_buffers(io_uring& ring) { return io_uring_unregister_buffers(&ring); }

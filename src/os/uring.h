@@ -14,8 +14,11 @@ namespace weir::os {
 int register_buffer_ring(io_uring& ring, void* memory, unsigned entries, unsigned short bgid);
 int unregister_buffer_ring(io_uring& ring, unsigned short bgid);
 
-/// Pins the ranges, by index. REQUIRES: none is larger than 1 GiB.
+/// Pins the ranges, by index; one of nothing leaves its index empty, from Linux 5.13 on, and is -EFAULT before.
+/// REQUIRES: none is larger than 1 GiB.
 int register_buffers(io_uring& ring, std::span<const iovec> ranges);
+/// Pins the ranges at the indexes from `first` on, which are there and empty. -EINVAL before Linux 5.13.
+int update_buffers(io_uring& ring, unsigned first, std::span<const iovec> ranges);
 int unregister_buffers(io_uring& ring);
 
 /// True on Linux 6.0 or newer, which has receives that stay armed.

@@ -213,6 +213,11 @@ int failing_pthread_atfork(void (*before)(), void (*in_parent)(), void (*in_chil
   return error == 0 ? pthread_atfork(before, in_parent, in_child) : error;
 }
 
+int failing_pthread_create(pthread_t* thread, const pthread_attr_t* how, void* (*run)(void*), void* argument) {
+  const int error = failure("pthread_create", {EAGAIN});
+  return error == 0 ? pthread_create(thread, how, run, argument) : error;
+}
+
 int failing_numa_available() {
   return call("numa_available", {ENOSYS}, [] { return numa_available(); });
 }
@@ -243,6 +248,12 @@ int failing_io_uring_unregister_buf_ring(io_uring* ring, int group) {
 int failing_io_uring_register_buffers(io_uring* ring, const iovec* ranges, unsigned count) {
   return ring_call("io_uring_register_buffers", {ENOMEM, EFAULT, EBUSY, EOPNOTSUPP},
                    [&] { return io_uring_register_buffers(ring, ranges, count); });
+}
+
+int failing_io_uring_register_buffers_update_tag(io_uring* ring, unsigned first, const iovec* ranges,
+                                                 const unsigned long long* tags, unsigned count) {
+  return ring_call("io_uring_register_buffers_update_tag", {ENOMEM, EFAULT, EINVAL},
+                   [&] { return io_uring_register_buffers_update_tag(ring, first, ranges, tags, count); });
 }
 
 int failing_io_uring_unregister_buffers(io_uring* ring) {

@@ -143,8 +143,13 @@ class Scenario {
       expect(buffers.replenish() == 8, "the buffer ring is not full");
     });
     attempt([&] {
-      const RegisteredPool registered(pool, ring.get());
+      RegisteredPool registered(pool, ring.get());
       const Loan loan = pool.lend(512);
+      expect(registered.index(loan) <= pool.grades().size(), "an index of no arena");
+      pool.trim();
+      pool.reserve(1u << 20);
+      note_grades(pool, pool.options());
+      registered.refresh();
       expect(registered.index(loan) <= pool.grades().size(), "an index of no arena");
     });
     attempt([&] { receive(pool); });

@@ -2,9 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <chrono>
 #include <set>
+#include <thread>
 #include <vector>
 
+#include "core/slab_source.h"
 #include "granules.h"
 
 namespace weir::detail {
@@ -171,6 +175,109 @@ TEST_F(NodeStockTest, PagesOfAGranuleThatWasASlabAreAllFree) {
   EXPECT_EQ(taken.size(), kGranules * kGranule / kPage);
   for (std::byte* pages : taken) stock_.give_pages(pages, kPage);
   EXPECT_EQ(stock_.free_bytes(), kGranules * kGranule);
+}
+
+constexpr auto kNow = std::chrono::steady_clock::time_point::min();
+constexpr unsigned kShort = Alarm::short_of_memory;
+
+TEST_F(NodeStockTest, IsShortWhileABlockIsWantedThatItHasNot) {
+  Alarm alarm;
+  stock_.watch(alarm, 0);
+  const std::uint32_t two = stock_.take(1);
+  const std::uint32_t one = stock_.take(0);
+  EXPECT_FALSE(stock_.is_short());
+  EXPECT_EQ(alarm.hear(kShort), 0U);
+  EXPECT_EQ(stock_.take(1), kNoGranule);
+  EXPECT_TRUE(stock_.is_short());
+  EXPECT_EQ(alarm.hear(kShort), kShort);
+  EXPECT_EQ(alarm.hear(kShort), 0U) << "heard once";
+  stock_.give(one, 0);
+  EXPECT_FALSE(stock_.is_short()) << "the two are joined";
+  EXPECT_EQ(stock_.take(2), kNoGranule);
+  EXPECT_TRUE(stock_.is_short());
+  stock_.give(two, 1);
+  EXPECT_FALSE(stock_.is_short());
+}
+
+TEST_F(NodeStockTest, MemoryThatIsTooSmallLeavesItShort) {
+  Alarm alarm;
+  testing::Granules more(64);
+  NodeStock stock(more.map);
+  stock.watch(alarm, 0);
+  EXPECT_EQ(stock.take(3), kNoGranule);
+  stock.add_memory(more.base(), 4 * kGranule);
+  EXPECT_TRUE(stock.is_short());
+  stock.add_memory(more.base() + 32 * kGranule, 8 * kGranule);
+  EXPECT_FALSE(stock.is_short());
+}
+
+TEST_F(NodeStockTest, IsShortBelowItsMark) {
+  Alarm alarm;
+  stock_.watch(alarm, 2 * kGranule);
+  const std::uint32_t two = stock_.take(1);
+  EXPECT_FALSE(stock_.is_short());
+  EXPECT_EQ(alarm.hear(kShort), 0U);
+  std::byte* const page = stock_.take_pages(kPage);
+  EXPECT_TRUE(stock_.is_short());
+  EXPECT_EQ(alarm.hear(kShort), kShort);
+  stock_.give_pages(page, kPage);
+  EXPECT_FALSE(stock_.is_short());
+  stock_.give(two, 1);
+}
+
+TEST_F(NodeStockTest, MemoryIsUntouchedBetweenTwoLooks) {
+  const auto look = [&] { return stock_.untouched(memory_.base(), kGranules * kGranule); };
+  EXPECT_FALSE(look()) << "the first";
+  EXPECT_TRUE(look());
+  EXPECT_TRUE(look());
+  const std::uint32_t taken = stock_.take(0);
+  EXPECT_FALSE(look());
+  EXPECT_FALSE(look());
+  stock_.give(taken, 0);
+  EXPECT_FALSE(look());
+  EXPECT_TRUE(look());
+  stock_.give(stock_.take(2), 2);
+  EXPECT_FALSE(look()) << "all of it was used meanwhile";
+  EXPECT_TRUE(look());
+  stock_.give(stock_.take(0), 0);
+  EXPECT_FALSE(look()) << "a part of it was";
+}
+
+TEST(AlarmTest, WakesForWhatIsWaitedForAndNothingElse) {
+  Alarm alarm;
+  alarm.raise(Alarm::exhausted);
+  alarm.wait(kShort, kNow);
+  EXPECT_EQ(alarm.hear(kShort), 0U);
+  std::thread([&] { alarm.raise(Alarm::short_of_memory); }).join();
+  alarm.wait(kShort, std::chrono::steady_clock::now() + std::chrono::hours(1));
+  EXPECT_EQ(alarm.hear(kShort | Alarm::exhausted), kShort | Alarm::exhausted);
+  std::thread later([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    alarm.raise(Alarm::ending);
+  });
+  alarm.wait(Alarm::ending, std::chrono::steady_clock::now() + std::chrono::hours(1));
+  later.join();
+  EXPECT_EQ(alarm.hear(Alarm::ending), unsigned{Alarm::ending});
+}
+
+TEST(SlabSourceTest, TakesInTurnAndNoMoreThanItMay) {
+  testing::Granules memory(128);
+  NodeStock near(memory.map, 0, 64);
+  NodeStock far(memory.map, 64, 128);
+  near.add_memory(memory.base(), 2 * kGranule);
+  far.add_memory(memory.base() + 64 * kGranule, 4 * kGranule);
+  SlabSource source({&near, &far}, 5 * kGranule);
+  std::vector<std::uint32_t> taken;
+  for (int i = 0; i < 5; ++i) taken.push_back(source.take(0));
+  EXPECT_EQ(std::count_if(taken.begin(), taken.end(), [](auto granule) { return granule < 64; }), 2);
+  for (const unsigned i : {0U, 2U}) EXPECT_LT(taken[i], 64U);
+  for (const unsigned i : {1U, 3U, 4U}) EXPECT_GE(taken[i], 64U) << "the other has none any more";
+  EXPECT_EQ(std::count(taken.begin(), taken.end(), kNoGranule), 0);
+  EXPECT_EQ(source.take(0), kNoGranule) << "there is one, but it may not have it";
+  EXPECT_EQ(far.free_bytes(), kGranule);
+  source.give(taken[0], 0);
+  EXPECT_EQ(near.free_bytes(), kGranule) << "it went where it came from";
+  EXPECT_NE(source.take(0), kNoGranule);
 }
 
 }  // namespace

@@ -11,9 +11,11 @@
 namespace weir {
 namespace {
 
-const std::vector<std::string> kNames{"WEIR_BYTES", "WEIR_CLASSES",    "WEIR_PAGE_CLASSES", "WEIR_MAX_BYTES",
-                                      "WEIR_SLAB",  "WEIR_PAGES",      "WEIR_STRICT",       "WEIR_TRACE",
-                                      "WEIR_SCRUB", "WEIR_RECV_BYTES", "WEIR_RING_ENTRIES"};
+const std::vector<std::string> kNames{
+    "WEIR_BYTES",           "WEIR_CLASSES",    "WEIR_PAGE_CLASSES", "WEIR_MAX_BYTES", "WEIR_NODE_MAX_BYTES",
+    "WEIR_CLASS_MAX_BYTES", "WEIR_NODES",      "WEIR_PLACEMENT",    "WEIR_GROW",      "WEIR_LOW_WATER",
+    "WEIR_DECAY",           "WEIR_SLAB",       "WEIR_PAGES",        "WEIR_STRICT",    "WEIR_TRACE",
+    "WEIR_SCRUB",           "WEIR_RECV_BYTES", "WEIR_RING_ENTRIES"};
 
 /// Each test starts without any WEIR_* variable of ours.
 class OptionsTest : public testing::Test {
@@ -57,6 +59,9 @@ TEST_F(OptionsTest, WithoutVariablesAreTheDefaults) {
   EXPECT_EQ(options.classes, (std::vector<std::uint32_t>{512, 1024, 2048, 4096, 8192, 16384, 32768, 65536}));
   EXPECT_EQ(options.page_classes, (std::vector<std::uint32_t>{4096, 16384, 65536}));
   EXPECT_EQ(options.max_bytes, 0U);
+  EXPECT_EQ(options.node_max_bytes, 0U);
+  EXPECT_EQ(options.grow_bytes, 0U);
+  EXPECT_EQ(options.decay_seconds, 0U);
   EXPECT_EQ(options.slab_bytes, 2U << 20);
   EXPECT_EQ(options.pages, Pages::automatic);
   EXPECT_FALSE(options.strict);
@@ -111,6 +116,55 @@ TEST_F(OptionsTest, TheMaximumIsNoLessThanTheStart) {
   set("WEIR_BYTES", "1m");
   set("WEIR_MAX_BYTES", "2m");
   EXPECT_EQ(Options::from_env().max_bytes, 2U << 20);
+}
+
+TEST_F(OptionsTest, ANodesMaximumHoldsAGranule) {
+  EXPECT_EQ(with("WEIR_NODE_MAX_BYTES", "0").node_max_bytes, 0U);
+  EXPECT_EQ(with("WEIR_NODE_MAX_BYTES", "64k").node_max_bytes, 64U << 10);
+  EXPECT_EQ(with("WEIR_NODE_MAX_BYTES", "4096g").node_max_bytes, std::size_t{1} << 42);
+  for (const char* bad : {"", "1", "65535", "4097g", "-1", "all"}) expect_refused("WEIR_NODE_MAX_BYTES", bad);
+}
+
+TEST_F(OptionsTest, AMaximumIsOfAClassThatThereIs) {
+  EXPECT_TRUE(with("WEIR_CLASS_MAX_BYTES", "none").class_max_bytes.empty());
+  EXPECT_EQ(with("WEIR_CLASS_MAX_BYTES", "16k:32m,65536:1g").class_max_bytes,
+            (std::vector<ClassLimit>{{16384, 32U << 20}, {65536, 1U << 30}}));
+  for (const char* bad : {"", ",", "16k", "16k:", ":1m", "16k:1m,", "16k:1m:2m", "16k=1m", "16k:much", "None"})
+    expect_refused("WEIR_CLASS_MAX_BYTES", bad);
+  EXPECT_NE(refusal("WEIR_CLASS_MAX_BYTES", "12k:1m").find("names 12k, which is no class"), std::string::npos);
+  EXPECT_NE(refusal("WEIR_CLASS_MAX_BYTES", "16k:1m,4k:1m,16k:2m").find("names 16k twice"), std::string::npos);
+  clear();
+  set("WEIR_PAGE_CLASSES", "12k");
+  set("WEIR_CLASS_MAX_BYTES", "12k:1m");
+  EXPECT_EQ(Options::from_env().class_max_bytes.size(), 1U) << "a page-aligned class will do";
+}
+
+TEST_F(OptionsTest, NodesAscend) {
+  EXPECT_TRUE(with("WEIR_NODES", "all").nodes.empty());
+  EXPECT_EQ(with("WEIR_NODES", "0").nodes, (std::vector<int>{0}));
+  EXPECT_EQ(with("WEIR_NODES", "0,2,11").nodes, (std::vector<int>{0, 2, 11}));
+  for (const char* bad : {"", ",", "0,", "1,0", "0,0", "-1", "-1,0", "0x1", "0-1", "99999999999", "local", "All"})
+    expect_refused("WEIR_NODES", bad);
+}
+
+TEST_F(OptionsTest, PlacementsAreTwo) {
+  EXPECT_EQ(Options{}.placement, Placement::local);
+  EXPECT_EQ(with("WEIR_PLACEMENT", "interleave").placement, Placement::interleave);
+  EXPECT_EQ(with("WEIR_PLACEMENT", "local").placement, Placement::local);
+  for (const char* bad : {"", "0", "Local", "interleaved"}) expect_refused("WEIR_PLACEMENT", bad);
+}
+
+TEST_F(OptionsTest, GrowsByGranulesAtLeast) {
+  EXPECT_EQ(with("WEIR_GROW", "0").grow_bytes, 0U);
+  EXPECT_EQ(with("WEIR_GROW", "64k").grow_bytes, 64U << 10);
+  for (const char* bad : {"", "1", "63k", "4097g", "on"}) expect_refused("WEIR_GROW", bad);
+}
+
+TEST_F(OptionsTest, LowWaterAndDecay) {
+  EXPECT_EQ(with("WEIR_LOW_WATER", "1").low_water_bytes, 1U);
+  for (const char* bad : {"", "4097g", "-1", "10%"}) expect_refused("WEIR_LOW_WATER", bad);
+  EXPECT_EQ(with("WEIR_DECAY", "86400").decay_seconds, 86400U);
+  for (const char* bad : {"", "86401", "-1", "1.5", "1s", "4294967297"}) expect_refused("WEIR_DECAY", bad);
 }
 
 TEST_F(OptionsTest, TheSlabIsAPowerOfTwo) {
@@ -223,6 +277,12 @@ TEST_F(OptionsTest, ValidateRefusesWhatCodeGetsWrong) {
   refused([](Options& o) { o.page_classes = {64}; });
   refused([](Options& o) { o.max_bytes = 1; });
   refused([](Options& o) { o.max_bytes = SIZE_MAX; });
+  refused([](Options& o) { o.node_max_bytes = 1; });
+  refused([](Options& o) { o.class_max_bytes = {{100, 1U << 20}}; });
+  refused([](Options& o) { o.nodes = {-1}; });
+  refused([](Options& o) { o.grow_bytes = 1; });
+  refused([](Options& o) { o.low_water_bytes = SIZE_MAX; });
+  refused([](Options& o) { o.decay_seconds = UINT32_MAX; });
   refused([](Options& o) { o.slab_bytes = 0; });
   refused([](Options& o) { o.receive_bytes = 0; });
   refused([](Options& o) { o.ring_entries = 0; });

@@ -7,7 +7,6 @@
 #include <atomic>
 #include <fstream>
 #include <latch>
-#include <memory>
 #include <sstream>
 #include <string>
 #include <thread>
@@ -314,35 +313,6 @@ TEST(Trim, WhileOthersLendAndThePoolGrows) {
   expect_law(pool, 0);
   pool.trim();
   EXPECT_EQ(mapped_bytes(pool), 2 * kMiB * nodes());
-}
-
-bool any_huge(const std::vector<Grade>& grades) {
-  return std::any_of(grades.begin(), grades.end(), [](const Grade& grade) { return grade.huge_tlb; });
-}
-
-/// Huge pages that were all taken when the pool started, and are free when it grows.
-TEST(Reserve, HugePagesThatBecameFreeAreUsed) {
-  std::size_t free_pages = 0;
-  std::ifstream("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages") >> free_pages;
-  if (free_pages < 2 * nodes() || free_pages > 64 * nodes())
-    GTEST_SKIP() << free_pages << " free huge pages: this test takes them all, so it runs with 2 to 64 a node";
-  Options options = growing(2 * kMiB, 4 * kMiB);
-  options.pages = Pages::automatic;
-  std::vector<std::unique_ptr<Pool>> takers;
-  while (takers.empty() || any_huge(takers.back()->grades())) {
-    ASSERT_LT(takers.size(), 12U) << "there is no end of huge pages";
-    Options all = options;
-    all.bytes = (takers.empty() ? free_pages / nodes() : 1) * 2 * kMiB * nodes();
-    all.max_bytes = 0;
-    takers.push_back(std::make_unique<Pool>(all));
-  }
-  Pool pool(options);
-  EXPECT_FALSE(any_huge(pool.grades()));
-  takers.clear();
-  pool.reserve(2 * kMiB * nodes());
-  std::vector<Grade> grown = pool.grades();
-  std::erase_if(grown, [](const Grade& grade) { return !grade.huge_tlb; });
-  EXPECT_EQ(grown.size(), nodes()) << "the arena that came later climbs the ladder again";
 }
 
 }  // namespace

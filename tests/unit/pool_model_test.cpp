@@ -151,6 +151,9 @@ class Model {
     } catch (const Error&) {
       pool_.trim();  // the budget is spent
     }
+    std::size_t mapped = 0;
+    for (const Grade& grade : pool_.grades()) mapped += grade.bytes;
+    ASSERT_LE(mapped, pool_.options().max_bytes);
   }
 
   Pool& pool_;
@@ -163,6 +166,7 @@ Options growing_options() {
   Options options = testing::small_options(2u << 20);
   options.classes = {64, 192, 512, 1024, 1536, 2048, 4096, 9216, 16384, 65536};
   options.max_bytes = 12u << 20;
+  options.class_max_bytes = {{1536, 4u << 20}};
   return options;
 }
 
@@ -184,7 +188,10 @@ TEST(PoolModel, AgreesOnOneThread) {
 TEST(PoolModel, AgreesOnSeveralThreads) {
   const std::uint64_t first = testing::seed();
   SCOPED_TRACE("TEST_SEED=" + std::to_string(first));
-  Pool pool(growing_options());
+  Options options = growing_options();
+  options.grow_bytes = 1u << 20;
+  options.decay_seconds = 1;
+  Pool pool(options);
   std::vector<std::thread> threads;
   for (std::uint64_t i = 0; i < 4; ++i) {
     threads.emplace_back([&pool, seed = first + i] {

@@ -1,11 +1,14 @@
 #include <gtest/gtest.h>
 #include <sched.h>
+#include <weir/error.h>
 #include <weir/pool.h>
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <functional>
 #include <latch>
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
@@ -186,6 +189,125 @@ TEST_F(PoolNodes, AdoptKnowsTheNode) {
     });
   }
   expect_law(pool_, 0);
+}
+
+TEST_F(PoolNodes, ALaneOfANodeLendsItsMemoryToAllThreads) {
+  for (const unsigned node : {0U, 1U}) {
+    NodeLane lane = pool_.lane(4096, system_node(node));
+    std::size_t own = 0;
+    on_node(1 - node, [&] {
+      std::vector<Loan> loans;
+      while (Loan loan = lane.lend()) loans.push_back(std::move(loan));
+      own = loans.size();
+      EXPECT_EQ(count_on(loans, system_node(node)), loans.size());
+      EXPECT_TRUE(pool_.lend(4096)) << "the thread's own node has all";
+    });
+    EXPECT_EQ(own * os::memory_nodes().size(), most_buffers(pool_, 4096));
+  }
+  expect_law(pool_, 0);
+}
+
+TEST_F(PoolNodes, ThreadsOfANodeWithoutMemoryAreLentTheNearest) {
+  Options options = small_options(2u << 20);
+  options.nodes = {system_node(1)};
+  Pool pool(options);
+  for (const Grade& grade : pool.grades()) EXPECT_EQ(grade.node, system_node(1));
+  for (const unsigned node : {0U, 1U}) {
+    on_node(node, [&] {
+      const std::vector<Loan> loans = lend_all(pool, 4096);
+      EXPECT_EQ(loans.size(), most_buffers(pool, 4096)) << "slabs change the node that lends them";
+      EXPECT_EQ(count_on(loans, system_node(1)), loans.size());
+      pool.flush();
+    });
+  }
+  on_node(0, [&] {
+    for (int i = 0; i < 100; ++i) ASSERT_TRUE(pool.lend(1024));
+    EXPECT_GT(pool.counts().cached, 0U) << "it has magazines as any other";
+  });
+  EXPECT_THROW(pool.lane(4096, system_node(0)), Error);
+  expect_law(pool, 0);
+}
+
+TEST_F(PoolNodes, InterleavingLendsOfAllNodesAlike) {
+  Options options = small_options(os::memory_nodes().size() * (4u << 20));
+  options.placement = Placement::interleave;
+  Pool pool(options);
+  on_node(0, [&] {
+    std::vector<Loan> loans;
+    for (std::size_t i = 0; i < most_buffers(pool, 4096) / 2; ++i) loans.push_back(pool.lend(4096));
+    const std::size_t part = loans.size() / os::memory_nodes().size();
+    for (const int node : os::memory_nodes()) {
+      EXPECT_GT(count_on(loans, node), part / 2) << node;
+      EXPECT_LT(count_on(loans, node), part * 3 / 2) << node;
+    }
+  });
+  expect_law(pool, 0);
+}
+
+/// Pools that have all huge pages of the node.
+std::vector<std::unique_ptr<Pool>> take_huge_pages(int node) {
+  Options options;
+  options.pages = Pages::huge_2m;
+  options.strict = true;
+  options.nodes = {node};
+  std::vector<std::unique_ptr<Pool>> takers;
+  for (const std::size_t bytes : {16U << 20, 2U << 20}) {
+    options.bytes = bytes;
+    try {
+      for (int i = 0; i < 8; ++i) takers.push_back(std::make_unique<Pool>(options));
+    } catch (const Error&) {
+      continue;
+    }
+    ADD_FAILURE() << "node " << node << " has too many huge pages for this test";
+  }
+  return takers;
+}
+
+/// One has huge pages and the other not.
+TEST_F(PoolNodes, GrowthThatOneNodeRefusesIsNone) {
+  Options options = small_options(os::memory_nodes().size() * (2u << 20));
+  options.max_bytes = 8 * options.bytes;
+  options.pages = Pages::huge_2m;
+  options.strict = true;
+  std::unique_ptr<Pool> pool;
+  try {
+    pool = std::make_unique<Pool>(options);
+    pool->reserve(options.bytes);
+    pool->trim();
+  } catch (const Error& error) {
+    GTEST_SKIP() << "this needs two huge pages on each node: " << error.what();
+  }
+  auto takers = take_huge_pages(system_node(1));
+  const std::vector<Loan> loans = lend_all(*pool, 65536);
+  for (int i = 0; i < 5; ++i) EXPECT_THROW(pool->reserve(options.bytes), Error);
+  EXPECT_EQ(testing::mapped_bytes(*pool), options.bytes);
+  EXPECT_FALSE(pool->lend(65536));
+  takers.clear();
+  pool->reserve(options.bytes);
+  EXPECT_EQ(testing::mapped_bytes(*pool), 2 * options.bytes);
+  EXPECT_TRUE(pool->lend(65536));
+  expect_law(*pool, loans.size());
+}
+
+TEST_F(PoolNodes, TheNodeThatIsShortGrows) {
+  Options options = testing::one_class(os::memory_nodes().size() << 20, 65536);
+  options.max_bytes = 4 * options.bytes;
+  options.grow_bytes = 1u << 20;
+  Pool pool(options);
+  on_node(1, [&] {
+    NodeLane lane = pool.lane(1, system_node(1));
+    std::vector<Loan> loans;
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (loans.size() < 40 && std::chrono::steady_clock::now() < end) {
+      if (Loan loan = lane.lend()) loans.push_back(std::move(loan));
+    }
+    EXPECT_EQ(loans.size(), 40U) << "16 at the start";
+    EXPECT_EQ(count_on(loans, system_node(1)), loans.size());
+  });
+  for (const Grade& grade : pool.grades()) EXPECT_EQ(grade.bytes, 1u << 20);
+  const std::vector<Grade> grades = pool.grades();
+  EXPECT_EQ(std::count_if(grades.begin(), grades.end(), [](auto& grade) { return grade.node == system_node(0); }), 1);
+  expect_law(pool, 0);
 }
 
 }  // namespace

@@ -25,7 +25,7 @@ int main() {
     const weir::BufferRing buffers(pool, ring, 100, 8, 512);
     const weir::Receiver receiver(pool, ring);
     const weir::RegisteredPool registered(pool, ring);
-    std::printf("index %d\n", registered.index(loan));
+    std::printf("index %d\n", registered.index(loan).value_or(0));
   } catch (const weir::Error& error) {
     std::puts(error.what());  // an old kernel or a low limit: said, and no fault of the library's build
   }

@@ -1,0 +1,23 @@
+#include "core/alarm.h"
+
+namespace weir::detail {
+
+void Alarm::raise(Cause cause) noexcept {
+  if ((raised_.load(std::memory_order_relaxed) & cause) != 0) return;
+  {
+    const std::lock_guard lock(mutex_);
+    raised_.fetch_or(cause, std::memory_order_relaxed);
+  }
+  changed_.notify_one();
+}
+
+void Alarm::wait(unsigned causes, Time until) {
+  std::unique_lock lock(mutex_);
+  changed_.wait_until(lock, until, [&] { return (raised_.load(std::memory_order_relaxed) & causes) != 0; });
+}
+
+unsigned Alarm::hear(unsigned causes) noexcept {
+  return raised_.fetch_and(~causes, std::memory_order_acquire) & causes;
+}
+
+}  // namespace weir::detail

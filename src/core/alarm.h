@@ -1,0 +1,33 @@
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+
+namespace weir::detail {
+
+/// What a pool's helper sleeps on. Raising it again before it was heard is one load, so the data path may.
+class Alarm {
+ public:
+  using Time = std::chrono::steady_clock::time_point;
+  enum Cause : unsigned {
+    short_of_memory = 1,  ///< a stock has no block for a class, or less than its mark
+    exhausted = 2,        ///< somebody was given nothing
+    ending = 4,
+  };
+
+  /// Any thread, under any lock but one that is held while waiting.
+  void raise(Cause cause) noexcept;
+  /// Sleeps until one of the causes is raised, or the time has come.
+  void wait(unsigned causes, Time until);
+  /// Which of the causes were raised since they were heard last.
+  unsigned hear(unsigned causes) noexcept;
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::atomic<unsigned> raised_{0};
+};
+
+}  // namespace weir::detail

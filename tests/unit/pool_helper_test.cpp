@@ -1,0 +1,413 @@
+#include <dirent.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+#include <weir/error.h>
+#include <weir/pool.h>
+
+#include <atomic>
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "bell.h"
+#include "os/numa.h"
+#include "pool_limits.h"
+#include "pool_testing.h"
+
+// The pool's helper thread: it grows the pool, shrinks it, and calls back.
+
+namespace weir {
+namespace {
+
+using testing::expect_law;
+using testing::lend_all;
+using testing::mapped_bytes;
+using testing::one_class;
+using namespace std::chrono_literals;
+
+constexpr std::size_t kKiB = 1024;
+constexpr std::size_t kMiB = 1024 * kKiB;
+
+std::size_t nodes() { return os::memory_nodes().size(); }
+
+/// True as soon as it holds; false when it does not for long.
+bool soon(const std::function<bool()>& holds) {
+  const auto end = std::chrono::steady_clock::now() + 20s;
+  while (!holds()) {
+    if (std::chrono::steady_clock::now() > end) return false;
+    std::this_thread::sleep_for(1ms);
+  }
+  return true;
+}
+
+/// 2 MiB on each node, in buffers of 64 KiB, which grows up to 8 MiB.
+Options growing(std::size_t step) {
+  Options options = one_class(2 * kMiB * nodes(), 65536);
+  options.slab_bytes = 64 * kKiB;
+  options.max_bytes = 8 * kMiB * nodes();
+  options.grow_bytes = step;
+  return options;
+}
+
+/// Threads of this process by that name.
+std::vector<std::filesystem::path> threads_named(const std::string& wanted) {
+  std::vector<std::filesystem::path> found;
+  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+    std::string name;
+    std::ifstream(task.path() / "comm") >> name;
+    if (name == wanted) found.push_back(task.path());
+  }
+  return found;
+}
+
+TEST(Helper, IsThereOnlyWhenItIsNeededAndEndsWithThePool) {
+  {
+    Options options = growing(0);
+    const Pool pool(options);
+    EXPECT_TRUE(threads_named("weir-grow").empty());
+  }
+  const auto expect_one = [](const std::function<void(Options&)>& change) {
+    Options options = growing(0);
+    change(options);
+    {
+      const Pool pool(options);
+      EXPECT_TRUE(soon([] { return threads_named("weir-grow").size() == 1; }));
+    }
+    EXPECT_TRUE(threads_named("weir-grow").empty());
+  };
+  expect_one([](Options& o) { o.grow_bytes = kMiB; });
+  expect_one([](Options& o) { o.decay_seconds = 1; });
+  expect_one([](Options& o) { o.on_exhausted = [] {}; });
+  expect_one([](Options& o) { o.on_low_water = [] {}; });
+}
+
+TEST(Helper, TakesNoSignals) {
+  const Pool pool(growing(kMiB));
+  ASSERT_TRUE(soon([] { return threads_named("weir-grow").size() == 1; }));
+  std::ifstream status(threads_named("weir-grow").front() / "status");
+  std::string blocked;
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("SigBlk:")) blocked = line.substr(line.find_last_of(" \t") + 1);
+  }
+  // All but SIGKILL (9) and SIGSTOP (19), and the two that glibc keeps for itself (32, 33).
+  constexpr std::uint64_t kGlibc = 3ULL << 31;
+  constexpr std::uint64_t kNever = 1ULL << 8 | 1ULL << 18;
+  EXPECT_EQ(std::stoull(blocked, nullptr, 16) | kGlibc, ~kNever) << blocked;
+}
+
+TEST(Helper, SleepsWhileNothingIsShort) {
+  Pool pool(growing(kMiB));
+  ASSERT_TRUE(soon([] { return threads_named("weir-grow").size() == 1; }));
+  const auto switches = [] {
+    std::ifstream status(threads_named("weir-grow").front() / "status");
+    std::string key;
+    std::size_t count = 0;
+    while (status >> key && key != "voluntary_ctxt_switches:") continue;
+    status >> count;
+    return count;
+  };
+  std::this_thread::sleep_for(50ms);
+  const std::size_t before = switches();
+  for (int i = 0; i < 1000; ++i) ASSERT_TRUE(pool.lend(1));
+  std::this_thread::sleep_for(100ms);
+  EXPECT_LE(switches(), before + 1);
+}
+
+TEST(Growth, ByOneStepForEachNeed) {
+  Pool pool(growing(kMiB));
+  NodeLane lane = pool.lane(1, os::memory_nodes().front());
+  const std::size_t start = mapped_bytes(pool);
+  std::vector<Loan> loans;
+  for (std::size_t step = 1; step <= 3; ++step) {
+    while (loans.size() < (1 + step) * 16) loans.push_back(lane.lend());  // all that there are
+    ASSERT_TRUE(loans.back());
+    ASSERT_EQ(mapped_bytes(pool), start + (step - 1) * kMiB) << "it grew before it was needed";
+    Loan one_more;
+    ASSERT_TRUE(soon([&] { return bool{one_more = lane.lend()}; }));
+    loans.push_back(std::move(one_more));
+    std::this_thread::sleep_for(30ms);
+    ASSERT_EQ(mapped_bytes(pool), start + step * kMiB) << "it grew by more than was needed";
+  }
+  expect_law(pool, loans.size());
+}
+
+TEST(Growth, WakesWhoeverWaits) {
+  Pool pool(growing(kMiB));
+  detail::Depot& depot = pool.state().home_depot(0);
+  std::vector<Loan> loans;
+  testing::Bell bell;
+  for (int round = 0; round < 3; ++round) {
+    while (!depot.wait(bell)) loans.push_back(pool.lend(1));
+    EXPECT_TRUE(soon([&] { return bell.rang(); }));
+    depot.stop_waiting(bell);
+  }
+  expect_law(pool, loans.size());
+}
+
+TEST(Growth, EndsAtTheMaximumAndSaysSoOnce) {
+  ::testing::internal::CaptureStderr();
+  std::string said;
+  {
+    Options options = growing(3 * kMiB);
+    options.name = "small";
+    options.max_bytes = 7 * kMiB * nodes();
+    Pool pool(options);
+    std::vector<Loan> loans;
+    const auto lend = [&] {
+      while (Loan loan = pool.lend(1)) loans.push_back(std::move(loan));
+      return mapped_bytes(pool) == options.max_bytes;
+    };
+    EXPECT_TRUE(soon(lend)) << mapped_bytes(pool);
+    for (int i = 0; i < 300; ++i) {
+      if (i % 3 == 0) loans.pop_back();
+      lend();
+      std::this_thread::sleep_for(1ms);
+      ASSERT_LE(mapped_bytes(pool), options.max_bytes);
+    }
+    said = ::testing::internal::GetCapturedStderr();
+    expect_law(pool, loans.size());
+  }
+  EXPECT_NE(said.find("weir: pool 'small' does not grow: "), std::string::npos) << said;
+  EXPECT_NE(said.find("raise WEIR_MAX_BYTES"), std::string::npos) << said;
+  EXPECT_EQ(std::count(said.begin(), said.end(), '\n'), 1) << said;
+}
+
+TEST(Growth, IsTriedAgainWhenTheBudgetIsThereAgain) {
+  ::testing::internal::CaptureStderr();
+  Options options = one_class(2 * kMiB, 65536);
+  options.nodes = {os::memory_nodes().front()};
+  options.slab_bytes = 64 * kKiB;
+  options.max_bytes = 4 * kMiB;
+  options.grow_bytes = 2 * kMiB;
+  Pool pool(options);
+  pool.reserve(2 * kMiB);
+  std::vector<Loan> loans = lend_all(pool, 1);
+  std::this_thread::sleep_for(20ms);
+  EXPECT_EQ(mapped_bytes(pool), 4 * kMiB);
+  std::sort(loans.begin(), loans.end(), [](const Loan& a, const Loan& b) { return a.data() < b.data(); });
+  loans.resize(loans.size() / 2);
+  ASSERT_EQ(pool.trim(), 2 * kMiB);
+  EXPECT_FALSE(pool.lend(1)) << "all that is left is lent";
+  EXPECT_TRUE(soon([&] { return mapped_bytes(pool) == 4 * kMiB; })) << "the back-off does not last";
+  EXPECT_TRUE(pool.lend(1));
+  ::testing::internal::GetCapturedStderr();
+}
+
+TEST(Growth, ComesBeforeTheLastSlabIsTaken) {
+  Options options = growing(kMiB);
+  options.low_water_bytes = kMiB * nodes();
+  Pool pool(options);
+  std::vector<Loan> loans;
+  NodeLane lane = pool.lane(1, os::memory_nodes().front());
+  for (int i = 0; i < 17; ++i) {  // of 32: less than half of the node is free
+    loans.push_back(lane.lend());
+    ASSERT_TRUE(loans.back());
+  }
+  EXPECT_TRUE(soon([&] { return mapped_bytes(pool) == (2 * nodes() + 1) * kMiB; })) << mapped_bytes(pool);
+  EXPECT_EQ(detail::segment().lanes[pool.state().home_depot(0).lane_index()].empty, 0U) << "nobody was refused";
+}
+
+TEST(Growth, UnderAllThreadsLendsWhatTheMaximumAllows) {
+  Options options = growing(kMiB);
+  options.decay_seconds = 1;
+  options.classes = {1024, 4096, 65536};
+  Pool pool(options);
+  std::atomic<int> wrong{0};
+  std::atomic<bool> stop{false};
+  std::vector<std::thread> threads;
+  for (unsigned i = 0; i < 3; ++i) {
+    threads.emplace_back([&, i] {
+      for (unsigned round = 0; !stop; ++round) {
+        std::vector<Loan> loans(1 + round % 400);
+        const std::size_t lent = pool.lend_many((round * 7919) % 65536, loans);
+        for (std::size_t j = 0; j < lent; ++j) loans[j].bytes().back() = loans[j].bytes().front() = std::byte(i);
+        for (std::size_t j = 0; j < lent; ++j) wrong += loans[j].bytes().back() != std::byte(i);
+        if (round % 5 == 0) pool.flush();
+      }
+    });
+  }
+  ::testing::internal::CaptureStderr();
+  for (int i = 0; i < 400; ++i) {
+    std::this_thread::sleep_for(2ms);
+    ASSERT_LE(mapped_bytes(pool), options.max_bytes);
+    if (i % 50 == 0) pool.trim();
+  }
+  stop = true;
+  for (std::thread& thread : threads) thread.join();
+  ::testing::internal::GetCapturedStderr();
+  EXPECT_EQ(wrong, 0);
+  expect_law(pool, 0);
+}
+
+/// Grown to 6 MiB a node.
+class Decay : public ::testing::Test {
+ protected:
+  static Options options() {
+    Options options = growing(0);
+    options.decay_seconds = 1;
+    return options;
+  }
+  Decay() {
+    for (int i = 0; i < 2; ++i) pool_.reserve(2 * kMiB * nodes());
+  }
+  Pool pool_{options()};
+};
+
+TEST_F(Decay, UnmapsWhatWasUnusedForSoLong) {
+  lend_all(pool_, 1).clear();
+  pool_.flush();
+  const auto dropped = std::chrono::steady_clock::now();
+  ASSERT_EQ(mapped_bytes(pool_), 6 * kMiB * nodes());
+  ASSERT_TRUE(soon([&] { return mapped_bytes(pool_) < 6 * kMiB * nodes(); }));
+  EXPECT_GE(std::chrono::steady_clock::now() - dropped, 1s) << "not before its time";
+  ASSERT_TRUE(soon([&] { return mapped_bytes(pool_) == 2 * kMiB * nodes(); }));
+  expect_law(pool_, 0);
+}
+
+TEST_F(Decay, LeavesWhatIsUsedNowAndThen) {
+  const auto end = std::chrono::steady_clock::now() + 2500ms;
+  std::size_t least = mapped_bytes(pool_);
+  while (std::chrono::steady_clock::now() < end) {
+    lend_all(pool_, 1).clear();
+    pool_.flush();
+    std::this_thread::sleep_for(100ms);
+    least = std::min(least, mapped_bytes(pool_));
+  }
+  EXPECT_EQ(least, 6 * kMiB * nodes());
+}
+
+TEST_F(Decay, LeavesWhatABufferIsIn) {
+  std::vector<Loan> loans = lend_all(pool_, 1);
+  std::sort(loans.begin(), loans.end(), [](const Loan& a, const Loan& b) { return a.data() < b.data(); });
+  Loan kept = std::move(loans.back());
+  testing::mark(kept, 7);
+  loans.clear();
+  pool_.flush();
+  EXPECT_TRUE(soon([&] { return mapped_bytes(pool_) == 2 * (nodes() + 1) * kMiB; })) << mapped_bytes(pool_);
+  std::this_thread::sleep_for(1300ms);
+  EXPECT_EQ(mapped_bytes(pool_), 2 * (nodes() + 1) * kMiB);
+  EXPECT_TRUE(testing::is_marked(kept, 7));
+  expect_law(pool_, 1);
+}
+
+struct Calls {
+  std::atomic<int> low{0};
+  std::atomic<int> exhausted{0};
+  std::atomic<pid_t> thread{0};
+
+  Options listening(Options options) {
+    options.on_low_water = [this] { note(low); };
+    options.on_exhausted = [this] { note(exhausted); };
+    return options;
+  }
+  void note(std::atomic<int>& count) {
+    thread = gettid();
+    ++count;
+  }
+};
+
+TEST(Callbacks, ExhaustedIsToldOnceUntilItWasOver) {
+  Calls calls;
+  Pool pool(calls.listening(growing(0)));
+  std::vector<Loan> loans = lend_all(pool, 1);
+  EXPECT_TRUE(soon([&] { return calls.exhausted == 1; }));
+  EXPECT_NE(calls.thread, gettid());
+  const auto end = std::chrono::steady_clock::now() + 2500ms;
+  while (std::chrono::steady_clock::now() < end) {
+    EXPECT_FALSE(pool.lend(1));
+    std::this_thread::sleep_for(1ms);
+  }
+  EXPECT_EQ(calls.exhausted, 1) << "it is still exhausted";
+  loans.clear();
+  std::this_thread::sleep_for(2500ms);
+  loans = lend_all(pool, 1);
+  EXPECT_TRUE(soon([&] { return calls.exhausted == 2; }));
+  EXPECT_EQ(calls.low, 0) << "there is no mark";
+}
+
+TEST(Callbacks, AClassAtItsMaximumIsExhausted) {
+  Calls calls;
+  Options options = calls.listening(growing(kMiB));
+  options.class_max_bytes = {{65536, kMiB * nodes()}};
+  Pool pool(options);
+  const std::vector<Loan> loans = lend_all(pool, 1);
+  EXPECT_TRUE(soon([&] { return calls.exhausted == 1; }));
+  std::this_thread::sleep_for(50ms);
+  EXPECT_EQ(mapped_bytes(pool), options.bytes) << "more memory would not help";
+}
+
+TEST(Callbacks, LowWaterIsToldOnceUntilItWasOver) {
+  Calls calls;
+  Options options = calls.listening(growing(0));
+  options.low_water_bytes = kMiB * nodes();
+  Pool pool(options);
+  std::vector<Loan> loans;
+  const auto lend_most = [&] {
+    for (std::size_t i = 0; i < 20 * nodes(); ++i) loans.push_back(pool.lend(1));
+  };
+  for (std::size_t i = 0; i < 14 * nodes(); ++i) loans.push_back(pool.lend(1));
+  std::this_thread::sleep_for(50ms);
+  EXPECT_EQ(calls.low, 0);
+  loans.clear();
+  for (int round = 1; round <= 2; ++round) {
+    lend_most();
+    EXPECT_TRUE(soon([&] { return calls.low == round; })) << round;
+    for (int i = 0; i < 200; ++i) {
+      loans.pop_back();
+      loans.push_back(pool.lend(1));
+      std::this_thread::sleep_for(1ms);
+    }
+    EXPECT_EQ(calls.low, round);
+    loans.clear();
+    pool.trim();
+    std::this_thread::sleep_for(1500ms);
+  }
+  EXPECT_EQ(calls.exhausted, 0);
+}
+
+TEST(Callbacks, LowWaterIsNotToldWhenGrowingHelps) {
+  Calls calls;
+  Options options = calls.listening(growing(kMiB));
+  options.low_water_bytes = kMiB * nodes();
+  Pool pool(options);
+  std::vector<Loan> loans;
+  while (mapped_bytes(pool) < 6 * kMiB * nodes()) {
+    loans.push_back(pool.lend(1));
+    ASSERT_TRUE(loans.back());
+    std::this_thread::sleep_for(1ms);
+  }
+  EXPECT_EQ(calls.low, 0);
+  ::testing::internal::CaptureStderr();
+  EXPECT_TRUE(soon([&] {
+    loans.push_back(pool.lend(1));
+    return calls.low == 1;
+  })) << "at the maximum";
+  ::testing::internal::GetCapturedStderr();
+}
+
+TEST(Callbacks, MayCallThePool) {
+  std::atomic<Pool*> pool{nullptr};
+  std::atomic<bool> grown{false};
+  Options options = growing(0);
+  options.on_exhausted = [&] {
+    pool.load()->flush();
+    pool.load()->reserve(2 * kMiB * nodes());
+    (void)pool.load()->trim();
+    (void)pool.load()->lend(1);
+    pool.load()->reserve(2 * kMiB * nodes());
+    grown = true;
+  };
+  const auto owner = std::make_unique<Pool>(options);
+  pool = owner.get();
+  std::vector<Loan> loans = lend_all(*owner, 1);
+  EXPECT_TRUE(soon([&] { return grown.load(); }));
+  EXPECT_TRUE(owner->lend(1));
+}
+
+}  // namespace
+}  // namespace weir

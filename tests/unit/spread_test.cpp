@@ -1,0 +1,71 @@
+#include "core/spread.h"
+
+#include <gtest/gtest.h>
+
+#include <numeric>
+#include <random>
+
+#include "core/slab_map.h"
+
+namespace weir::detail {
+namespace {
+
+constexpr std::size_t kMiB = 1 << 20;
+constexpr std::size_t kAny = std::size_t{1} << 40;
+using Sizes = std::vector<std::size_t>;
+
+std::size_t sum(const Sizes& sizes) { return std::accumulate(sizes.begin(), sizes.end(), std::size_t{0}); }
+
+TEST(Spread, IsEven) {
+  EXPECT_EQ(spread(4 * kMiB, {kAny}, kAny), (Sizes{4 * kMiB}));
+  EXPECT_EQ(spread(8 * kMiB, {kAny, kAny}, kAny), (Sizes{4 * kMiB, 4 * kMiB}));
+  EXPECT_EQ(spread(kMiB, {kAny, kAny, kAny, kAny}, kAny), (Sizes{kMiB / 4, kMiB / 4, kMiB / 4, kMiB / 4}));
+}
+
+TEST(Spread, RoundsUpToHugePagesWhereThereIsRoom) {
+  EXPECT_EQ(spread(3 * kMiB, {kAny}, kAny), (Sizes{4 * kMiB}));
+  EXPECT_EQ(spread(3 * kMiB, {3 * kMiB}, kAny), (Sizes{3 * kMiB}));
+  EXPECT_EQ(spread(3 * kMiB, {kAny}, 3 * kMiB), (Sizes{3 * kMiB}));
+  EXPECT_EQ(spread(6 * kMiB, {kAny, kAny}, 6 * kMiB), (Sizes{4 * kMiB, 2 * kMiB}));
+}
+
+TEST(Spread, RoundsUpToGranules) {
+  EXPECT_EQ(spread(1, {kAny}, kAny), (Sizes{kGranule}));
+  EXPECT_EQ(spread(kGranule + 1, {kAny}, kAny), (Sizes{2 * kGranule}));
+  EXPECT_EQ(spread(kGranule, {kAny, kAny, kAny}, kAny), (Sizes{kGranule, 0, 0}));
+}
+
+TEST(Spread, ANodeWithoutRoomLeavesItToTheOthers) {
+  EXPECT_EQ(spread(8 * kMiB, {0, kAny}, kAny), (Sizes{0, 8 * kMiB}));
+  EXPECT_EQ(spread(8 * kMiB, {kAny, 2 * kMiB}, kAny), (Sizes{6 * kMiB, 2 * kMiB}));
+}
+
+TEST(Spread, IsNothingWhereThereIsNoRoom) {
+  EXPECT_EQ(spread(1, {0}, kAny), Sizes{});
+  EXPECT_EQ(spread(1, {kAny}, 0), Sizes{});
+  EXPECT_EQ(spread(8 * kMiB, {4 * kMiB, 2 * kMiB}, kAny), Sizes{});
+  EXPECT_EQ(spread(8 * kMiB, {kAny, kAny}, 7 * kMiB), Sizes{});
+  EXPECT_EQ(spread(SIZE_MAX, {kAny}, kAny), Sizes{});
+}
+
+TEST(Spread, NeverBreaksALimitAndRefusesNothingThatFits) {
+  std::mt19937_64 random(7);
+  for (int i = 0; i < 20'000; ++i) {
+    Sizes rooms(1 + random() % 8);
+    for (std::size_t& room : rooms) room = random() % 200 * kGranule;
+    const std::size_t total = random() % 800 * kGranule;
+    const std::size_t bytes = 1 + random() % (400 * kGranule);
+    const Sizes shares = spread(bytes, rooms, total);
+    ASSERT_EQ(shares.empty(), bytes > std::min(total, sum(rooms)));
+    if (shares.empty()) continue;
+    ASSERT_GE(sum(shares), bytes);
+    ASSERT_LE(sum(shares), total);
+    for (std::size_t each = 0; each < rooms.size(); ++each) {
+      ASSERT_LE(shares[each], rooms[each]);
+      ASSERT_EQ(shares[each] % kGranule, 0U);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace weir::detail
