@@ -33,6 +33,7 @@ std::size_t spare_slots(const detail::MemoryLimits& limits) {
 template <typename Range>
 std::vector<iovec> vectors_of(const std::vector<Range>& ranges) {
   std::vector<iovec> vectors;
+  vectors.reserve(ranges.size());
   for (const Range& range : ranges) vectors.push_back({range.base, range.bytes});
   return vectors;
 }

@@ -5,11 +5,16 @@
 #include <weir/pool.h>
 
 #include <array>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
+#include <filesystem>
 #include <functional>
+#include <iterator>
 #include <memory>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "pool_testing.h"
 
@@ -111,6 +116,25 @@ TEST(Fork, AChildNeitherGrowsNorTrims) {
   EXPECT_NE(ending.said.find("a child of fork"), std::string::npos) << ending.said;
   EXPECT_GT(pool.trim(), 0U);
   expect_law(pool, 0);
+}
+
+TEST(Fork, AChildHasNoHelperAndDestroysItsPool) {
+  Options options = small_options(2u << 20);
+  options.max_bytes = 16u << 20;
+  options.grow_bytes = 2u << 20;
+  options.decay_seconds = 1;
+  auto pool = std::make_unique<Pool>(options);
+  for (int i = 0; i < 20; ++i) {
+    expect_clean(in_child([&] {
+      const auto threads = std::filesystem::directory_iterator("/proc/self/task");
+      if (std::distance(begin(threads), end(threads)) != 1) return 1;
+      pool.reset();
+      return 0;
+    }));
+  }
+  const std::vector<Loan> loans = testing::lend_all(*pool, 65536);
+  for (int i = 0; i < 2000 && pool->grades().size() < 2; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  EXPECT_GE(pool->grades().size(), 2U) << "the parent's goes on";
 }
 
 TEST(Fork, AChildDropsManyWithoutHarm) {
