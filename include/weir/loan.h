@@ -90,8 +90,8 @@ struct LoanParts {
   static std::uint32_t lane_of(const Loan& loan) noexcept { return loan.lane_; }
   /// As lend(), of many buffers of a lane. REQUIRES: the loans are empty.
   static void fill(std::span<Loan> loans, std::byte* const* buffers, std::uint32_t lane, std::uint32_t size) noexcept;
-  /// Takes the buffers out of the first loans, as long as they are of the lane. Returns how many; it may write to all of
-  /// `buffers`. REQUIRES: there is room for all.
+  /// Takes the buffers out of the first loans, as long as they are of the lane. Returns how many; it may write to all
+  /// of `buffers`. REQUIRES: there is room for all.
   static std::size_t empty(std::span<Loan> loans, std::uint32_t lane, std::byte** buffers) noexcept;
 };
 

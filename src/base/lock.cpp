@@ -18,7 +18,8 @@ void Lock::lock_slowly() noexcept {
     pause();
     if (state_.load(std::memory_order_relaxed) == kFree && try_lock()) return;
   }
-  while (state_.exchange(kAwaited, std::memory_order_acquire) != kFree) state_.wait(kAwaited, std::memory_order_relaxed);
+  while (state_.exchange(kAwaited, std::memory_order_acquire) != kFree)
+    state_.wait(kAwaited, std::memory_order_relaxed);
 }
 
 }  // namespace weir::base

@@ -61,7 +61,8 @@ Counts counts_of_lane(const Segment& segment, std::uint32_t lane_index) {
 
 std::uint64_t lends_of_lane(const Segment& segment, std::uint32_t lane_index) {
   std::uint64_t lends = load(segment.lanes[lane_index].lends);
-  for_magazines(segment, lane_index, [&](const Magazine& magazine) { lends += Magazine::lends_of(load(magazine.state)); });
+  for_magazines(segment, lane_index,
+                [&](const Magazine& magazine) { lends += Magazine::lends_of(load(magazine.state)); });
   for (const RingRecord& ring : segment.rings) {
     if (ring.live.load(std::memory_order_acquire) != 0 && ring.lane == lane_index) lends += load(ring.claimed);
   }

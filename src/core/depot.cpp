@@ -24,7 +24,7 @@ constexpr std::size_t kLeastRecent = 64;
 constexpr std::size_t kMostRecent = 2048;  // a consumer that runs ahead brings so many at once
 constexpr std::uint32_t kLine = 64;
 constexpr std::uint32_t kFirstLimit = 2;  // of a magazine: enough for one buffer that comes and goes
-constexpr std::size_t kTightShare = 16;  // it is tight until more than a sixteenth is free again
+constexpr std::size_t kTightShare = 16;   // it is tight until more than a sixteenth is free again
 
 // An offset below 2^21 times 2^48 / stride, rounded up, gives the index exactly: the error stays below one.
 constexpr unsigned kInverseShift = 48;
@@ -142,7 +142,8 @@ std::size_t Depot::take_recent(std::span<std::byte*> out) {
   return count;
 }
 
-/// Of the slabs with a buffer home, one of which most are away: so that others become whole. kNoGranule when there is none.
+/// Of the slabs with a buffer home, one of which most are away: so that others become whole. kNoGranule when there is
+/// none.
 std::uint32_t Depot::fullest_slab() const {
   for (const SlabList& list : homes_) {
     if (!list.empty()) return list.front();
@@ -274,7 +275,7 @@ void Depot::disown(Magazine& magazine) noexcept {
 }
 
 /// True when the magazine is open now: it may keep what it has and take more.
-bool Depot::open(Magazine& magazine) {
+bool Depot::may_keep(Magazine& magazine) {
   const bool may = !tight_ && waiters_.empty() && !source_.anybody_hungry();
   magazine.capacity.store(may ? magazine.limit : 0, std::memory_order_relaxed);
   return may && magazine_capacity_ > 0;
@@ -300,7 +301,7 @@ bool Depot::refill(Magazine& magazine) noexcept {
   const std::lock_guard lock(mutex_);
   if (magazine.count() > 0) return true;
   widen(magazine);
-  if (!open(magazine)) return false;
+  if (!may_keep(magazine)) return false;
   const std::size_t got = take_locked({magazine.buffers, (magazine.limit + 1) / 2});
   if (got == 0) return false;
   note_stocked(magazine, got);
@@ -315,7 +316,7 @@ bool Depot::make_room(Magazine& magazine, bool at_home) noexcept {
     const std::lock_guard lock(mutex_);
     const std::uint64_t count = magazine.count();
     if (count >= magazine.limit) widen(magazine);
-    may = open(magazine);
+    may = may_keep(magazine);
     if (!may) {
       give_oldest(magazine, count);
     } else if (count >= magazine.limit) {
@@ -333,7 +334,7 @@ void Depot::empty(Magazine& magazine) noexcept {
     const std::uint64_t narrow = std::min(kFirstLimit, magazine_capacity_);
     if (budget_ != nullptr) narrow_own_cache(*budget_, (magazine.limit - narrow) * class_.bytes);
     magazine.limit = narrow;
-    open(magazine);
+    may_keep(magazine);
   }
   feed_others();
 }

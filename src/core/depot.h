@@ -33,8 +33,8 @@ struct CacheBudget {
 /// A node's stock of free buffers of one size class, behind the threads' magazines: a short stack of those that came
 /// home last, and the slabs. A slab that is whole again goes back to the node, but for one. Thread safe.
 ///
-/// While it is tight (a take found nothing) or somebody of the node waits for memory, the threads' magazines are closed:
-/// drops come by here, so that no buffer that is dropped hides from who needs it.
+/// While it is tight (a take found nothing) or somebody of the node waits for memory, the threads' magazines are
+/// closed: drops come by here, so that no buffer that is dropped hides from who needs it.
 class Depot {
  public:
   /// A magazine grows up to `magazine_capacity` buffers, and within the budget, if there is one.
@@ -58,8 +58,8 @@ class Depot {
   /// True when the magazine has a buffer, after moving half its capacity there if it had none. False when there is
   /// none, or it must stay closed. REQUIRES: as the next ones, the magazine is the calling thread's, and of this lane.
   bool refill(Magazine& magazine) noexcept;
-  /// Makes room for a push: half of a full magazine goes home, or all of it, when it is of another node than its thread.
-  /// False when it must stay closed.
+  /// Makes room for a push: half of a full magazine goes home, or all of it, when it is of another node than its
+  /// thread. False when it must stay closed.
   bool make_room(Magazine& magazine, bool at_home) noexcept;
   /// Takes all that the magazine has, which is to start small again.
   void empty(Magazine& magazine) noexcept;
@@ -111,7 +111,7 @@ class Depot {
   std::size_t take_locked(std::span<std::byte*> out);
   void give_locked(std::span<std::byte* const> buffers);
   void give_oldest(Magazine& magazine, std::uint64_t count);
-  bool open(Magazine& magazine);
+  bool may_keep(Magazine& magazine);
   void widen(Magazine& magazine);
   void close_locked();
   void tighten();

@@ -22,7 +22,7 @@ bool copy_block(Loan* loans, std::uint32_t lane, std::byte** buffers) {
     const Pair second = pair_at(loans + i + 1);
     const Pair both = __builtin_shufflevector(first, second, 0, 2);
     pair_at(buffers + i) = both;
-    strange |= __builtin_shufflevector(first, second, 1, 3) ^ Pair{lane, lane};
+    strange |= __builtin_shufflevector(first, second, 1, 3) ^ Pair { lane, lane };
     zero |= reinterpret_cast<Quad>(reinterpret_cast<Quad>(both) == Quad{0, 0, 0, 0});
   }
   const Pair bad = (strange & Pair{UINT32_MAX, UINT32_MAX}) | reinterpret_cast<Pair>(zero);
@@ -31,7 +31,8 @@ bool copy_block(Loan* loans, std::uint32_t lane, std::byte** buffers) {
 
 }  // namespace
 
-void LoanParts::fill(std::span<Loan> loans, std::byte* const* buffers, std::uint32_t lane, std::uint32_t size) noexcept {
+void LoanParts::fill(std::span<Loan> loans, std::byte* const* buffers, std::uint32_t lane,
+                     std::uint32_t size) noexcept {
   for (std::size_t i = 0; i < loans.size(); ++i) guard_lend(buffers[i], lane);
   const std::uint64_t tail = std::uint64_t{size} << 32 | lane;
   std::size_t done = 0;

@@ -31,11 +31,11 @@ struct SizeClass {
 /// REQUIRES: bytes is a multiple of 64 (of 4096 for pages) and at most most_slab, a power of two of at least
 /// kLeastSlab.
 constexpr SizeClass make_size_class(std::uint32_t bytes, Alignment alignment, std::size_t most_slab) {
-  constexpr std::uint32_t line = 64;
-  constexpr std::uint32_t page = 4096;
-  const bool can_colour = alignment == Alignment::line && bytes % page == 0;
+  constexpr std::uint32_t kLine = 64;
+  constexpr std::uint32_t kPage = 4096;
+  const bool can_colour = alignment == Alignment::line && bytes % kPage == 0;
   SizeClass best{};
-  for (std::uint32_t stride = can_colour ? bytes + line : bytes;; stride = bytes) {
+  for (std::uint32_t stride = can_colour ? bytes + kLine : bytes;; stride = bytes) {
     for (std::size_t slab = kLeastSlab; slab <= most_slab; slab *= 2) {
       const std::size_t count = slab / stride;
       best = {bytes, alignment, stride, static_cast<std::uint32_t>(slab), static_cast<std::uint32_t>(count)};

@@ -26,7 +26,8 @@ Fd make_socket(const Address& address) {
 
 [[noreturn]] void refuse(const Address& address, int error) {
   const std::string what = "cannot listen at " + address.text + ": ";
-  if (error == EADDRINUSE) throw Error(error, what + "the port is in use by another program; stop that, or choose another port");
+  if (error == EADDRINUSE)
+    throw Error(error, what + "the port is in use by another program; stop that, or choose another port");
   if (error == EACCES) throw Error(error, what + "ports below 1024 need root or CAP_NET_BIND_SERVICE");
   if (error == EADDRNOTAVAIL) throw Error(error, what + "the address is not of this machine (see `ip addr`)");
   throw Error(error, what + "the kernel refused");

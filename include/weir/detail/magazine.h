@@ -76,7 +76,8 @@ static_assert(sizeof(Magazine) == kMagazineBytes);
 
 /// Where a thread's magazines are.
 struct LaneTable {
-  /// Atomic so that the compiler loads it by itself: as an operand of the addition it would cost a fifth of a lend more.
+  /// Atomic so that the compiler loads it by itself: as an operand of the addition it would cost a fifth of a lend
+  /// more.
   std::atomic<std::byte*> base;
 
   Magazine& at(std::uint64_t lane) const noexcept {
@@ -89,8 +90,8 @@ struct LaneTable {
   }
 };
 
-/// The calling thread's lane table, for drops; the same shifted to the thread's home node, for lends. Both are a table of
-/// zeros until the thread's first slow lend and after its exit.
+/// The calling thread's lane table, for drops; the same shifted to the thread's home node, for lends. Both are a table
+/// of zeros until the thread's first slow lend and after its exit.
 extern constinit thread_local LaneTable thread_lanes __attribute__((tls_model(WEIR_TLS_MODEL)));
 extern constinit thread_local LaneTable thread_home_lanes __attribute__((tls_model(WEIR_TLS_MODEL)));
 
