@@ -50,6 +50,7 @@ ReceiverState::~ReceiverState() {
   slots_->depot().stop_waiting(waiter_);
   if (quiet()) {
     os::close_event(waiter_.event);
+    end_ring(std::move(slots_));
     return;
   }
   pool_.quarantine();

@@ -1,5 +1,7 @@
 #include <weir/buffer_ring.h>
 
+#include <utility>
+
 #include "ring/ring_slots.h"
 
 namespace weir {
@@ -8,10 +10,7 @@ BufferRing::BufferRing(Pool& pool, io_uring& ring, std::uint16_t group, std::uin
                        std::uint32_t buffer_bytes)
     : slots_(std::make_unique<detail::RingSlots>(pool.state(), ring, group, entries, buffer_bytes)) {}
 
-BufferRing::~BufferRing() {
-  if (detail::is_fork_child())
-    (void)slots_.release();  // NOLINT(bugprone-unused-return-value): the ring is the parent's
-}
+BufferRing::~BufferRing() { detail::end_ring(std::move(slots_)); }
 
 bool BufferRing::provide(Loan& loan) noexcept { return slots_->provide(loan); }
 

@@ -6,6 +6,7 @@
 #include <array>
 #include <bit>
 #include <cerrno>
+#include <cstring>
 
 #include "base/fatal.h"
 #include "base/units.h"
@@ -85,7 +86,6 @@ RingSlots::RingSlots(PoolState& pool, io_uring& ring, std::uint16_t group, std::
 
 RingSlots::~RingSlots() {
   pool_.remove_holder(*this);
-  os::unregister_buffer_ring(ring_, group_);
   std::erase(held_, nullptr);
   for (std::byte* buffer : held_) guard_withdraw(buffer, depot_.lane());
   depot_.give(held_);
@@ -93,6 +93,8 @@ RingSlots::~RingSlots() {
   depot_.record().lends.fetch_add(record_->claimed.load(std::memory_order_relaxed), std::memory_order_relaxed);
   depot_.record().drops.fetch_add(record_->provided.load(std::memory_order_relaxed), std::memory_order_relaxed);
 }
+
+int RingSlots::unregister() noexcept { return os::unregister_buffer_ring(ring_, group_); }
 
 void RingSlots::fill(std::span<std::byte* const> buffers) noexcept {
   const int mask = io_uring_buf_ring_mask(entries_);
@@ -159,6 +161,19 @@ void RingSlots::visit_held(const std::function<void(std::byte*)>& visit) const {
   for (std::byte* buffer : held_) {
     if (buffer != nullptr) visit(buffer);
   }
+}
+
+void end_ring(std::unique_ptr<RingSlots> slots) noexcept {
+  if (!is_fork_child()) {
+    const int error = slots->unregister();
+    if (error == 0 || error == -EINVAL) return;  // -EINVAL: there is no such ring
+    base::warn(
+        "group %u: the kernel does not give the buffer ring back (%s), so %u buffers are lost to the pool: destroy it on "
+        "the io_uring's own thread, and before the io_uring",
+        slots->group(), std::strerror(-error), slots->stock());
+    slots->abandon();
+  }
+  (void)slots.release();  // NOLINT(bugprone-unused-return-value): the kernel may still write there
 }
 
 }  // namespace weir::detail

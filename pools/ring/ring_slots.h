@@ -2,6 +2,7 @@
 
 #include <weir/buffer_ring.h>
 
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -28,9 +29,15 @@ class RingMemory {
 class RingSlots final : public KernelHolder {
  public:
   RingSlots(PoolState& pool, io_uring& ring, std::uint16_t group, std::uint32_t entries, std::uint32_t buffer_bytes);
+  /// Brings its buffers home. REQUIRES: the kernel has them no more.
   ~RingSlots();
   RingSlots(const RingSlots&) = delete;
   RingSlots& operator=(const RingSlots&) = delete;
+
+  /// Takes the ring back from the kernel. Returns 0 or -errno.
+  int unregister() noexcept;
+  /// Leaves the buffers with the kernel for ever, and the pool in quarantine.
+  void abandon() noexcept { pool_.quarantine(); }
 
   bool provide(Loan& loan) noexcept;
   std::uint32_t replenish() noexcept;
@@ -61,5 +68,9 @@ class RingSlots final : public KernelHolder {
   std::vector<std::byte*> held_;      ///< by bid; nullptr: the slot is empty
   std::vector<std::uint16_t> empty_;  ///< stack of the empty slots' bids
 };
+
+/// Ends a ring: its buffers come home. Where the kernel refuses to give it back they are lost, which is said. In a child
+/// of fork it does nothing: the ring is the parent's.
+void end_ring(std::unique_ptr<RingSlots> slots) noexcept;
 
 }  // namespace weir::detail
