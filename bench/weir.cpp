@@ -13,12 +13,12 @@ namespace {
 
 using bench::Plan;
 
-/// Eight to a doubling, in steps of a cache line below 1 KiB; else powers of two.
+/// Four to a doubling, in steps of a cache line below 512 bytes; else powers of two.
 std::vector<std::uint32_t> classes_for(const Plan& plan) {
   std::vector<std::uint32_t> classes;
   for (std::size_t bytes = plan.least; bytes <= plan.most;) {
     classes.push_back(static_cast<std::uint32_t>(bytes));
-    bytes += plan.fine ? std::max<std::size_t>(64, std::bit_floor(bytes) / 8) : bytes;
+    bytes += plan.fine ? std::max<std::size_t>(64, std::bit_floor(bytes) / 4) : bytes;
   }
   return classes;
 }

@@ -168,7 +168,8 @@ void end_ring(std::unique_ptr<RingSlots> slots) noexcept {
     const int error = slots->unregister();
     if (error == 0 || error == -EINVAL) return;  // -EINVAL: there is no such ring
     base::warn(
-        "group %u: the kernel does not give the buffer ring back (%s), so %u buffers are lost to the pool: destroy it on "
+        "group %u: the kernel does not give the buffer ring back (%s), so %u buffers are lost to the pool: destroy it "
+        "on "
         "the io_uring's own thread, and before the io_uring",
         slots->group(), std::strerror(-error), slots->stock());
     slots->abandon();

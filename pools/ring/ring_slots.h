@@ -69,8 +69,8 @@ class RingSlots final : public KernelHolder {
   std::vector<std::uint16_t> empty_;  ///< stack of the empty slots' bids
 };
 
-/// Ends a ring: its buffers come home. Where the kernel refuses to give it back they are lost, which is said. In a child
-/// of fork it does nothing: the ring is the parent's.
+/// Ends a ring: its buffers come home. Where the kernel refuses to give it back they are lost, which is said. In a
+/// child of fork it does nothing: the ring is the parent's.
 void end_ring(std::unique_ptr<RingSlots> slots) noexcept;
 
 }  // namespace weir::detail

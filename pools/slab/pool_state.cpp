@@ -21,11 +21,11 @@
 namespace weir::detail {
 namespace {
 
-// A magazine grows with use to at most a sixty-fourth of what the node has, and all of a thread's together to an
-// eighth, beyond the two buffers that each starts with. Where a sixty-fourth is less than four buffers, threads keep
-// none, and every one goes straight to its depot: no buffer of a small pool hides.
+// A magazine grows with use to at most a sixty-fourth of what the node has, and all of a thread's together to a
+// thirty-second, beyond the two buffers that each starts with. Where a sixty-fourth is less than four buffers, threads
+// keep none, and every one goes straight to its depot: no buffer of a small pool hides.
 constexpr std::size_t kMagazineShare = 64;
-constexpr std::size_t kThreadShare = 8;
+constexpr std::size_t kThreadShare = 32;
 constexpr std::size_t kLeastMagazine = 4;
 constexpr std::size_t kMostMagazine = 120;
 constexpr std::size_t kSlabsPerNode = 8;

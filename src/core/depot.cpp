@@ -151,9 +151,13 @@ std::uint32_t Depot::fullest_slab() const {
   return kNoGranule;
 }
 
-/// The list of the slabs that have so many buffers home; nullptr: of none.
+/// The list of the slabs that have so many buffers home, by quarters; nullptr: of none.
 SlabList* Depot::list_for(std::uint32_t free_count) {
-  return free_count == 0 ? nullptr : &homes_.at(std::size_t{free_count} * (kHomes - 1) / class_.per_slab);
+  if (free_count == 0) return nullptr;
+  if (free_count == class_.per_slab) return &homes_.back();
+  const std::uint32_t half = class_.per_slab / 2;
+  const bool upper = free_count > half;
+  return &homes_[2 * std::size_t{upper} + std::size_t{free_count - (upper ? half : 0) > half / 2}];
 }
 
 void Depot::set_free_count(std::uint32_t granule, std::uint32_t free_count) {
