@@ -42,7 +42,7 @@ inline void write_header(void* data, std::size_t value) {
 /// Takes one buffer and gives it back, `count` times.
 template <Allocator A>
 void pairs(A& allocator, std::size_t bytes, std::size_t count) {
-  for (std::size_t i = 0; i < count; ++i) {
+  for (; count > 0; --count) {
     auto buffer = allocator.take(bytes);
     use(A::data(buffer));
     allocator.give(buffer);
@@ -53,7 +53,7 @@ void pairs(A& allocator, std::size_t bytes, std::size_t count) {
 template <HasLanes A>
 void lane_pairs(A& allocator, std::size_t bytes, std::size_t count) {
   auto lane = allocator.lane(bytes);
-  for (std::size_t i = 0; i < count; ++i) {
+  for (; count > 0; --count) {
     auto buffer = lane.take();
     use(A::data(buffer));
     lane.give(buffer);

@@ -59,7 +59,11 @@ class Pool {
 
   /// A buffer of the smallest class that holds `bytes`, on the calling thread's node where that has one. Empty when
   /// the budget is spent or no class is as large.
-  Loan lend(std::size_t bytes) noexcept { return lend_of(lane_for(bytes)); }
+  Loan lend(std::size_t bytes) noexcept {
+    if (bytes > kTableBytes) [[unlikely]]
+      return lend_large(bytes).lend();
+    return lend_of(lane_of_[(bytes + kGranule - 1) / kGranule]);
+  }
 
   /// Lane::lend_many() of lane(bytes).
   std::size_t lend_many(std::size_t bytes, std::span<Loan> loans) noexcept;
@@ -114,14 +118,12 @@ class Pool {
       return lend_slowly(detail::thread_home_lanes.lane_of(magazine)).lend();
     return detail::LoanParts{buffer, magazine.lane, magazine.bytes}.lend();
   }
-  std::uint64_t lane_for(std::size_t bytes) const noexcept {
-    return bytes > kTableBytes ? lane_for_large(bytes) : lane_of_[(bytes + kGranule - 1) / kGranule];
-  }
-  std::uint64_t lane_for_large(std::size_t bytes) const noexcept;
+  detail::LoanParts lend_large(std::size_t bytes) noexcept;
+  std::uint32_t lane_for(std::size_t bytes) const noexcept;
   std::uint32_t lane_of_class(std::size_t index) const noexcept;
   detail::LoanParts lend_slowly(std::uint32_t lane) noexcept;
 
-  std::array<std::uint32_t, kTableBytes / kGranule + 1> lane_of_{};
+  std::array<std::uint64_t, kTableBytes / kGranule + 1> lane_of_{};
   std::unique_ptr<detail::PoolState> state_;
 };
 

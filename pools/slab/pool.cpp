@@ -76,7 +76,14 @@ std::size_t Pool::trim() noexcept {
   return state_->trim();
 }
 
-std::uint64_t Pool::lane_for_large(std::size_t bytes) const noexcept {
+detail::LoanParts Pool::lend_large(std::size_t bytes) noexcept {
+  const std::uint32_t lane = lane_for(bytes);
+  detail::Magazine& magazine = detail::thread_home_lanes.at(lane);
+  std::byte* const buffer = magazine.pop();
+  return buffer != nullptr ? detail::LoanParts{buffer, magazine.lane, magazine.bytes} : lend_slowly(lane);
+}
+
+std::uint32_t Pool::lane_for(std::size_t bytes) const noexcept {
   return lane_of_class(state_->classes().index_for(bytes));
 }
 

@@ -60,8 +60,11 @@ struct Magazine {
     if (count >= capacity.load(std::memory_order_relaxed)) [[unlikely]]
       return false;
     // A buffer lent and dropped again is still in its slot: without a store, the next pop need not wait for one.
-    if (buffers[count] != buffer) [[unlikely]]
-      buffers[count] = buffer;
+    if (buffers[count] != buffer) [[unlikely]] {
+      std::uint64_t place = count;
+      asm("" : "+r"(place));  // so that its address is made only here
+      buffers[place] = buffer;
+    }
     state.store(before + 1, std::memory_order_relaxed);
     return true;
   }
