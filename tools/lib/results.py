@@ -81,9 +81,15 @@ def program_cases(stage, name, status, log):
         show(stage, verdicts(name, text.read(), int(status)))
 
 
+def without_those_that_ran(records):
+    """A GoogleTest that cannot run on one machine is no skip when it passed on another, which may be a guest."""
+    ran = {name for verdict, _, name, _ in records if verdict == "passed" and "." in name and " " not in name}
+    return [record for record in records if record[0] != "skipped" or record[2] not in ran]
+
+
 def summary(path):
     with open(path, encoding="utf-8") as lines:
-        records = [line.rstrip("\n").split("\t") for line in lines]
+        records = without_those_that_ran([line.rstrip("\n").split("\t") for line in lines])
     count = collections.Counter((verdict, stage) for verdict, stage, *_ in records)
     verdicts = ("passed", "failed", "skipped")
     print("{:10}{:>9}{:>9}{:>9}".format("stage", *verdicts))
