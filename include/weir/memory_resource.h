@@ -27,7 +27,7 @@ class PoolResource : public std::pmr::memory_resource {
   }
 
   void do_deallocate(void* memory, std::size_t /*bytes*/, std::size_t /*alignment*/) override {
-    const Loan dropped = pool_.adopt(static_cast<std::byte*>(memory));
+    pool_.drop(static_cast<std::byte*>(memory));
   }
 
   bool do_is_equal(const std::pmr::memory_resource& other) const noexcept override {

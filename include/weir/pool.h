@@ -91,6 +91,9 @@ class Pool {
   /// buffer of this pool is fatal. O(1).
   Loan adopt(std::byte* buffer) noexcept;
 
+  /// Drops what Loan::release() gave, as adopt() would have it.
+  void drop(std::byte* buffer) noexcept;
+
   /// Gives the buffers in the calling thread's magazines back to the depots; call it before a long sleep.
   void flush() noexcept;
 

@@ -3,6 +3,7 @@
 #include <weir/error.h>
 
 #include <algorithm>
+#include <exception>
 
 #include "base/fatal.h"
 #include "os/thread.h"
@@ -74,7 +75,7 @@ void Helper::grow(Time now) {
   for (std::size_t node = 0; node < pool_.node_count(); ++node) {
     try {
       grow_node(node);
-    } catch (const Error& error) {
+    } catch (const std::exception& error) {
       cause = error.what();
     }
     is_short = is_short || pool_.is_short(node);

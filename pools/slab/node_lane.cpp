@@ -44,7 +44,7 @@ LoanParts PoolState::lend_on(std::size_t node, std::size_t lane) noexcept {
   Magazine* magazine = own_magazine(here);
   for (const bool reclaiming : {false, true}) {
     if (reclaiming) flush_own_magazines();
-    if (reclaiming) reclaim_node(node);
+    if (reclaiming) reclaim_for(node);
     if (magazine != nullptr && here.refill(*magazine)) return {magazine->pop(), magazine->lane, magazine->bytes};
     const LoanParts loan = lend_from(here);
     if (loan.data != nullptr) return loan;

@@ -69,6 +69,10 @@ Loan Pool::lend_pages(std::size_t bytes) noexcept { return page_lane(bytes).lend
 
 Loan Pool::adopt(std::byte* buffer) noexcept { return state_->adopt(buffer).join(); }
 
+void Pool::drop(std::byte* buffer) noexcept {
+  if (!detail::is_fork_child()) const Loan dropped = adopt(buffer);
+}
+
 void Pool::reserve(std::size_t bytes) { state_->reserve(bytes); }
 
 std::size_t Pool::trim() noexcept {

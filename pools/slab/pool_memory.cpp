@@ -79,7 +79,8 @@ void PoolState::reserve(std::size_t bytes) {
 void PoolState::grow(std::size_t node) {
   const std::lock_guard lock(memory_mutex_);
   const std::size_t most = std::min(room(), rooms()[node]);
-  const std::size_t wanted = std::max(options_.grow_bytes, classes_.largest_slab());
+  const std::size_t refused = nodes_[node]->stock().refused_bytes();
+  const std::size_t wanted = std::max({options_.grow_bytes, classes_.largest_slab(), refused});
   if (most == 0) refuse_growth(room() > 0 ? std::min(wanted, room()) : wanted, room());
   std::vector<std::size_t> only(nodes_.size());
   only[node] = most;
@@ -139,12 +140,15 @@ std::byte* PoolState::take_pages(std::size_t bytes) {
   for (const unsigned node : os::nearest_first(rehome_thread())) {
     if (node >= node_count()) continue;
     if (std::byte* pages = nodes_[node]->stock().take_pages(bytes)) return pages;
-    if (!reclaim_node(node)) continue;
+    if (!reclaim_for(node)) continue;
     if (std::byte* pages = nodes_[node]->stock().take_pages(bytes)) return pages;
   }
   return nullptr;
 }
 
-void PoolState::give_pages(std::byte* where, std::size_t bytes) { node_of(where).stock().give_pages(where, bytes); }
+void PoolState::give_pages(std::byte* where, std::size_t bytes) {
+  node_of(where).stock().give_pages(where, bytes);
+  wake_waiters();
+}
 
 }  // namespace weir::detail

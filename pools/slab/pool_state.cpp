@@ -202,10 +202,15 @@ LoanParts PoolState::lend_nearby(std::uint32_t home, std::size_t class_index) no
 }
 
 bool PoolState::reclaim(const Depot& starved) noexcept {
-  if (reclaim_node(starved.lane_index() / kLanesPerNode)) return true;
-  bool any = false;
-  for (std::size_t i = 0; i < node_count() && !depots_are_apart(); ++i) any = reclaim_node(i) || any;
+  const bool any = reclaim_for(starved.lane_index() / kLanesPerNode);
   if (!any) note_exhausted();
+  return any;
+}
+
+/// Of the node, and of all whose lanes may have slabs of it.
+bool PoolState::reclaim_for(std::size_t node) noexcept {
+  bool any = reclaim_node(node);
+  for (std::size_t i = 0; i < node_count() && !depots_are_apart(); ++i) any = reclaim_node(i) || any;
   return any;
 }
 

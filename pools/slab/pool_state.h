@@ -117,6 +117,7 @@ class PoolState {
   void note_exhausted() noexcept;
   LoanParts lend_nearby(std::uint32_t node, std::size_t class_index) noexcept;
   bool reclaim_node(std::size_t node) noexcept;
+  bool reclaim_for(std::size_t node) noexcept;
   bool depots_are_apart() const;
   std::span<const std::unique_ptr<Depot>> depots_of(std::size_t node) const;
   void retire() noexcept;

@@ -92,7 +92,9 @@ std::size_t Depot::take_locked(std::span<std::byte*> out) {
   }
   if (count == 0) tighten();
   free_ -= count;
+  promised_ -= std::min(promised_, count);
   note_counts();
+  wake_for_free();  // the slab that was cut may have come back for them
   return count;
 }
 
@@ -123,7 +125,7 @@ void Depot::give_locked(std::span<std::byte* const> buffers) {
   }
   free_ += buffers.size();
   note_counts();
-  if (!waiters_.empty()) wake(buffers.size());
+  wake_for_free();
 }
 
 std::size_t Depot::give_back_slabs() noexcept {
@@ -376,6 +378,7 @@ void Depot::retire() noexcept {
 bool Depot::wait(Waiter& waiter) noexcept {
   const std::lock_guard lock(mutex_);
   if (waiter.waiting) return true;
+  settle_promise(waiter);
   if (free_ > 0 || cut_slab() || waiters_.size() == kMostWaiters) {
     note_counts();
     return false;
@@ -389,26 +392,39 @@ bool Depot::wait(Waiter& waiter) noexcept {
 
 void Depot::stop_waiting(Waiter& waiter) noexcept {
   const std::lock_guard lock(mutex_);
-  if (!waiter.waiting) return;
-  waiter.waiting = false;
-  std::erase(waiters_, &waiter);
-  if (waiters_.empty()) source_.set_hungry(*this, false);
+  settle_promise(waiter);
+  if (waiter.waiting) {
+    waiter.waiting = false;
+    std::erase(waiters_, &waiter);
+    if (waiters_.empty()) source_.set_hungry(*this, false);
+  }
+  wake_for_free();
+}
+
+/// Who was woken has looked, or never will.
+void Depot::settle_promise(Waiter& waiter) {
+  if (std::exchange(waiter.woken, false) && promised_ > 0) --promised_;
 }
 
 void Depot::feed() noexcept {
   const std::lock_guard lock(mutex_);
+  wake_for_free();
   while (!waiters_.empty() && cut_slab()) {
     note_counts();
-    wake(class_.per_slab);
+    wake_for_free();
   }
 }
 
-void Depot::wake(std::size_t count) {
-  count = std::min(count, waiters_.size());
+/// Wakes as many as there are buffers that nobody was woken for yet.
+void Depot::wake_for_free() {
+  if (waiters_.empty() || free_ <= promised_) return;
+  const std::size_t count = std::min(free_ - promised_, waiters_.size());
   for (std::size_t i = 0; i < count; ++i) {
     waiters_[i]->waiting = false;
+    waiters_[i]->woken = true;
     os::signal_event(waiters_[i]->event);
   }
+  promised_ += count;
   waiters_.erase(waiters_.begin(), waiters_.begin() + static_cast<std::ptrdiff_t>(count));
   if (waiters_.empty()) source_.set_hungry(*this, false);
 }

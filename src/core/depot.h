@@ -20,7 +20,8 @@ namespace weir::detail {
 /// Somebody who waits for a buffer of a lane. Owned by the waiting side.
 struct Waiter {
   int event = -1;        ///< the eventfd that is signalled, once, when a buffer comes home
-  bool waiting = false;  ///< guarded by the depot
+  bool waiting = false;  ///< guarded by the depot, as the next
+  bool woken = false;    ///< for a buffer, and has not looked since
 };
 
 /// How much of a pool one thread may keep in its magazines, beyond what each starts with.
@@ -116,7 +117,8 @@ class Depot {
   void close_locked();
   void tighten();
   void feed_others() noexcept;
-  void wake(std::size_t count);
+  void wake_for_free();
+  void settle_promise(Waiter& waiter);
   void note_counts();
 
   SlabSource source_;
@@ -140,6 +142,7 @@ class Depot {
   const std::size_t most_recent_;
   std::vector<Magazine*> magazines_;
   std::vector<Waiter*> waiters_;
+  std::size_t promised_ = 0;  ///< free buffers for which somebody was woken who has not taken any yet
 };
 
 /// The depot of a lane (by byte offset), or nullptr when no pool has that lane.

@@ -67,9 +67,10 @@ void NodeMemory::add(FreshArena fresh) {
   const auto after =
       std::find_if(arenas_.begin(), arenas_.end(), [&](const Mapped& each) { return each.arena.base > base; });
   RecordHold<ArenaRecord> record(publish(*fresh));
-  const auto place = arenas_.insert(after, Mapped{*fresh, std::move(record), std::chrono::steady_clock::now()});
+  const std::size_t bytes = fresh->grade.bytes;
+  arenas_.insert(after, Mapped{std::move(*fresh), std::move(record), std::chrono::steady_clock::now()});
   delete fresh.release();
-  stock_.add_memory(base, place->arena.grade.bytes);
+  stock_.add_memory(base, bytes);
 }
 
 /// The lowest place that fits between the arenas, nullptr when there is none.
@@ -93,7 +94,7 @@ std::size_t NodeMemory::decay(Time now, std::chrono::seconds age) {
 
 bool NodeMemory::is_old(Mapped& each, Time now, std::chrono::seconds age) {
   if (!stock_.untouched(each.arena.base, each.arena.grade.bytes)) each.unused_since = now;
-  return now - each.unused_since >= age;
+  return now - each.unused_since >= age && stock_.can_spare(each.arena.grade.bytes);
 }
 
 /// Of all arenas but the first, those that may go and can. Returns how many bytes.

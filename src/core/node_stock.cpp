@@ -201,6 +201,16 @@ std::size_t NodeStock::hungry(std::span<Depot*> out) const {
   return count;
 }
 
+std::size_t NodeStock::refused_bytes() const {
+  const std::lock_guard lock(mutex_);
+  return refused_ ? kGranule << *refused_ : 0;
+}
+
+bool NodeStock::can_spare(std::size_t bytes) const {
+  const std::lock_guard lock(mutex_);
+  return free_granules_ * kGranule >= low_bytes_ + bytes;
+}
+
 std::size_t NodeStock::free_bytes() const {
   const std::lock_guard lock(mutex_);
   return free_granules_ * kGranule;

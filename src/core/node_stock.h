@@ -28,6 +28,10 @@ class NodeStock {
   void watch(Alarm& alarm, std::size_t low_bytes);
   /// True while that is so; a free block of the size that was refused ends it.
   bool is_short() const;
+  /// Size of that block; 0: none was refused.
+  std::size_t refused_bytes() const;
+  /// True when so much less would not be short.
+  bool can_spare(std::size_t bytes) const;
 
   /// Takes an arena in. REQUIRES: its records are populated; it starts at a multiple of its largest blocks.
   void add_memory(const std::byte* base, std::size_t bytes);

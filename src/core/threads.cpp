@@ -18,6 +18,12 @@ alignas(4096) constinit std::array<std::byte, kLaneTableBytes> no_magazines{};
 /// Set when the thread's other thread-local objects may still drop loans, but it has no magazines any more.
 constinit thread_local bool thread_ended = false;
 
+std::uint32_t own_node() { return std::min(os::home_node_index(), segment().header.node_count - 1); }
+
+std::byte* lanes_of_node(std::uint32_t node) {
+  return thread_lanes.base + std::size_t{node} * kLanesPerNode * kMagazineBytes;
+}
+
 /// A thread's place in the segment, from its first slow lend or drop to its end.
 class ThreadPlace {
  public:
@@ -60,7 +66,7 @@ bool ThreadPlace::enter() noexcept {
   magazines_ = &all.magazines[static_cast<std::size_t>(free - all.threads.begin())];
   record_->id.store(os::thread_id(), std::memory_order_release);
   thread_lanes.base = reinterpret_cast<std::byte*>(magazines_->data());
-  rehome_thread();
+  thread_home_lanes.base = lanes_of_node(own_node());
   return true;
 }
 
@@ -115,6 +121,7 @@ Magazine* own_magazine(Depot& depot) noexcept { return !thread_ended && place.en
 
 void flush_own_magazines() noexcept {
   if (thread_ended || is_fork_child()) return;
+  const std::lock_guard lock(registry_mutex());  // a pool that ends meanwhile would take its depots away
   place.for_each([](Magazine& magazine, Depot& depot) { depot.empty(magazine); });
 }
 
@@ -128,11 +135,9 @@ bool widen_own_cache(const CacheBudget& budget, std::size_t bytes) noexcept {
 void narrow_own_cache(const CacheBudget& budget, std::size_t bytes) noexcept { place.kept(budget) -= bytes; }
 
 std::uint32_t rehome_thread() noexcept {
-  const std::uint32_t node = std::min(os::home_node_index(), segment().header.node_count - 1);
-  if (thread_lanes.base == no_magazines.data()) return node;
-  std::byte* const lanes = thread_lanes.base + std::size_t{node} * kLanesPerNode * kMagazineBytes;
-  if (lanes == thread_home_lanes.base) return node;
-  thread_home_lanes.base = lanes;
+  const std::uint32_t node = own_node();
+  if (thread_lanes.base == no_magazines.data() || thread_home_lanes.base == lanes_of_node(node)) return node;
+  thread_home_lanes.base = lanes_of_node(node);
   flush_own_magazines();
   return node;
 }

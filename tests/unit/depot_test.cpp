@@ -173,6 +173,26 @@ TEST_F(DepotTest, DropsGoToTheWaiterAndNotToTheMagazine) {
   EXPECT_EQ(magazine->count(), before + 1) << "nobody waits any more";
 }
 
+TEST_F(DepotTest, WhoIsWokenAndLeavesWakesTheNext) {
+  const std::vector<std::byte*> all = take_all();
+  std::array<Bell, 2> bells;
+  for (Bell& bell : bells) ASSERT_TRUE(depot_.wait(bell));
+  depot_.give({all.data(), 1});
+  ASSERT_TRUE(bells[0].rang());
+  ASSERT_FALSE(bells[1].rang());
+  depot_.stop_waiting(bells[0]);
+  EXPECT_TRUE(bells[1].rang());
+}
+
+TEST_F(DepotTest, ASlabThatAnotherCutsIsSharedWithWhoWaits) {
+  for (std::uint32_t i = 0; i < kSlabs; ++i) ASSERT_NE(stock_.take(0), kNoGranule);
+  Bell bell;
+  ASSERT_TRUE(depot_.wait(bell));
+  stock_.give(2, 0);  // for the waiter, but a lend comes first
+  EXPECT_EQ(take(1).size(), 1U);
+  EXPECT_TRUE(bell.rang());
+}
+
 TEST_F(DepotTest, WhileItIsTightMagazinesKeepNothing) {
   const std::vector<std::byte*> all = take_all();
   Magazine* magazine = own_magazine(depot_);

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <barrier>
+#include <memory>
 #include <thread>
 #include <vector>
 
@@ -63,6 +64,35 @@ TEST_F(PoolShortage, WhoeverDropsServesTheFirstThatWaits) {
     EXPECT_TRUE(all[turn]);
   }
   testing::expect_law(pool_, buffers_);
+}
+
+/// Memory of a buffer ring is memory for who waits, too.
+TEST_F(PoolShortage, PagesThatComeBackServeWhoWaits) {
+  std::byte* const pages = pool_.state().take_pages(64 * 1024);
+  ASSERT_NE(pages, nullptr);
+  const std::vector<Loan> all = testing::lend_all(pool_, kBytes);
+  testing::Bell bell;
+  ASSERT_TRUE(pool_.state().wait(depot(), bell));
+  pool_.state().give_pages(pages, 64 * 1024);
+  EXPECT_TRUE(bell.rang());
+  EXPECT_TRUE(pool_.lend(kBytes));
+}
+
+/// A thread that used a pool once may flush, for another pool, while that one ends.
+TEST(PoolsThatEnd, LeaveOthersFlushesAlone) {
+  Pool stays{testing::one_class(256 * 1024, kBytes)};
+  for (int round = 0; round < 200; ++round) {
+    auto ends = std::make_unique<Pool>(testing::one_class(2u << 20, kBytes));
+    std::barrier used(2);
+    std::thread other([&] {
+      { const Loan loan = ends->lend(kBytes); }
+      used.arrive_and_wait();
+      for (int i = 0; i < 20; ++i) stays.flush();
+    });
+    used.arrive_and_wait();
+    ends.reset();
+    other.join();
+  }
 }
 
 }  // namespace
