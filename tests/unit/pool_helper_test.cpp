@@ -18,6 +18,7 @@
 #include "os/numa.h"
 #include "pool_limits.h"
 #include "pool_testing.h"
+#include "slab/pool_state.h"
 
 // The pool's helper thread: it grows the pool, shrinks it, and calls back.
 
@@ -210,6 +211,21 @@ TEST(Growth, ComesBeforeTheLastSlabIsTaken) {
   }
   EXPECT_TRUE(soon([&] { return mapped_bytes(pool) == (2 * nodes() + 1) * kMiB; })) << mapped_bytes(pool);
   EXPECT_EQ(detail::segment().lanes[pool.state().home_depot(0).lane_index()].empty, 0U) << "nobody was refused";
+}
+
+/// Memory for a ring that is larger than a step and a slab, however small both are.
+TEST(Growth, IsAsLargeAsWhatWasRefused) {
+  Options options = one_class(kMiB * nodes(), 1024);
+  options.slab_bytes = 64 * kKiB;
+  options.max_bytes = 16 * kMiB * nodes();
+  options.grow_bytes = 64 * kKiB;
+  Pool pool(options);
+  const std::vector<Loan> loans = lend_all(pool, 1024);
+  const std::size_t before = mapped_bytes(pool);
+  std::byte* pages = nullptr;
+  EXPECT_TRUE(soon([&] { return (pages = pool.state().take_pages(512 * kKiB)) != nullptr; }));
+  EXPECT_LE(mapped_bytes(pool), before + 4 * kMiB * nodes()) << "it grew without need";
+  if (pages != nullptr) pool.state().give_pages(pages, 512 * kKiB);
 }
 
 TEST(Growth, UnderAllThreadsLendsWhatTheMaximumAllows) {
