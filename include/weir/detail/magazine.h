@@ -14,7 +14,7 @@ inline constexpr std::uint32_t kLanesPerNode = 256;
 inline constexpr std::uint32_t kLanes = kMaxNodes * kLanesPerNode;
 inline constexpr std::uint32_t kMagazineBytes = 1024;
 inline constexpr std::uint32_t kLaneTableBytes = kLanes * kMagazineBytes;
-inline constexpr std::uint32_t kMagazineSlots = 123;
+inline constexpr std::uint32_t kMagazineSlots = 122;
 
 using Count = std::atomic<std::uint64_t>;
 
@@ -33,6 +33,7 @@ struct Magazine {
   std::uint32_t bytes;  ///< size of a buffer
   Count stocked;        ///< buffers that came from the depot, less those that went there
   std::uint64_t limit;  ///< the capacity while nobody waits: grows with use
+  Count requested;      ///< buffers that its thread submitted with requests, less those that it got back
   std::byte* buffers[kMagazineSlots];
 
   static constexpr std::uint64_t kOneLend = 256;
@@ -76,7 +77,8 @@ static_assert(sizeof(Magazine) == kMagazineBytes);
 
 /// Where a thread's magazines are.
 struct LaneTable {
-  /// Atomic so that the compiler loads it by itself: as an operand of the addition it would cost a fifth of a lend more.
+  /// Atomic so that the compiler loads it by itself: as an operand of the addition it would cost a fifth of a lend
+  /// more.
   std::atomic<std::byte*> base;
 
   Magazine& at(std::uint64_t lane) const noexcept {
@@ -89,8 +91,8 @@ struct LaneTable {
   }
 };
 
-/// The calling thread's lane table, for drops; the same shifted to the thread's home node, for lends. Both are a table of
-/// zeros until the thread's first slow lend and after its exit.
+/// The calling thread's lane table, for drops; the same shifted to the thread's home node, for lends. Both are a table
+/// of zeros until the thread's first slow lend and after its exit.
 extern constinit thread_local LaneTable thread_lanes __attribute__((tls_model(WEIR_TLS_MODEL)));
 extern constinit thread_local LaneTable thread_home_lanes __attribute__((tls_model(WEIR_TLS_MODEL)));
 
