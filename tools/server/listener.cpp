@@ -7,7 +7,7 @@
 
 #include <cerrno>
 
-namespace weir::proxy {
+namespace weir::server {
 namespace {
 
 constexpr int kBacklog = 4096;
@@ -26,7 +26,8 @@ Fd make_socket(const Address& address) {
 
 [[noreturn]] void refuse(const Address& address, int error) {
   const std::string what = "cannot listen at " + address.text + ": ";
-  if (error == EADDRINUSE) throw Error(error, what + "the port is in use by another program; stop that, or choose another port");
+  if (error == EADDRINUSE)
+    throw Error(error, what + "the port is in use by another program; stop that, or choose another port");
   if (error == EACCES) throw Error(error, what + "ports below 1024 need root or CAP_NET_BIND_SERVICE");
   if (error == EADDRNOTAVAIL) throw Error(error, what + "the address is not of this machine (see `ip addr`)");
   throw Error(error, what + "the kernel refused");
@@ -62,4 +63,4 @@ Fd listen_at(const Address& address) {
   return fd;
 }
 
-}  // namespace weir::proxy
+}  // namespace weir::server
