@@ -1,5 +1,7 @@
 #pragma once
 
+#include <weir/strategy.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -42,8 +44,14 @@ struct Options {
   bool strict = false;                  ///< true: refuse memory that is not exactly what `pages` asks for
   bool trace = false;                   ///< true: note who borrows each buffer; slower
   bool scrub = false;                   ///< true: overwrite each dropped buffer with zeros; slower
-  std::uint32_t receive_bytes = 16384;  ///< size of the buffers that a receiver's ring holds
+  std::uint32_t receive_bytes = 16384;  ///< size of a receiver's buffers: of all in its ring, else of the largest
   std::uint32_t ring_entries = 256;     ///< slots of a receiver's buffer ring: a power of two up to 32,768
+  Strategy recv = Strategy::automatic;  ///< how a receiver gets data, where it is told nothing else
+  /// A receive that waited for so long without data is cancelled, and the connection waits by poll; 0: never. A second:
+  /// one demotion costs some microseconds, so that even ten thousand connections that fall silent each second cost
+  /// hundredths of a processor.
+  std::uint32_t idle_ms = 1000;
+  std::uint32_t deadline_ms = 0;  ///< a connection without data for so long ends with ETIMEDOUT; 0: never
 
   // The pool's helper thread calls these, under no lock, so they may call the pool; but they must not throw, nor
   // destroy it, which waits for them. Each is called once when its state begins, and again only after it was over for a

@@ -5,18 +5,18 @@
 namespace weir {
 
 Inflow::~Inflow() {
-  if (receiver_ != nullptr) receiver_->stop(*this);
+  if (receiver_ != nullptr && !detail::is_fork_child()) receiver_->stop(*this);
 }
 
 Receiver::Receiver(Pool& pool, io_uring& ring, std::uint16_t group)
-    : state_(std::make_unique<detail::ReceiverState>(pool.state(), ring, group)) {}
+    : state_(std::make_unique<detail::ReceiverState>(pool, ring, group)) {}
 
 Receiver::~Receiver() {
   if (detail::is_fork_child())
     (void)state_.release();  // NOLINT(bugprone-unused-return-value): all of it is the parent's
 }
 
-void Receiver::start(Inflow& inflow, int fd) { state_->start(inflow, fd); }
+void Receiver::start(Inflow& inflow, int fd, Strategy strategy) { state_->start(inflow, fd, strategy); }
 
 void Receiver::pause(Inflow& inflow) noexcept { state_->want(inflow, false); }
 
@@ -29,6 +29,8 @@ bool Receiver::owns(const io_uring_cqe& cqe) const noexcept { return state_->own
 Inflow* Receiver::accept(const io_uring_cqe& cqe, Received& received) noexcept { return state_->accept(cqe, received); }
 
 bool Receiver::turn() noexcept { return state_->turn(); }
+
+std::chrono::steady_clock::time_point Receiver::next_deadline() const noexcept { return state_->next_deadline(); }
 
 std::size_t Receiver::parked() const noexcept { return state_->parked(); }
 

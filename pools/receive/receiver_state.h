@@ -1,6 +1,5 @@
 #pragma once
 
-#include <weir/buffer_ring.h>
 #include <weir/receiver.h>
 
 #include <cstdint>
@@ -8,7 +7,11 @@
 #include <memory>
 #include <vector>
 
-#include "core/depot.h"
+#include "receive/connection.h"
+#include "receive/parking.h"
+#include "receive/request_buffers.h"
+#include "receive/requests.h"
+#include "receive/timing_wheel.h"
 #include "ring/ring_slots.h"
 #include "slab/pool_state.h"
 
@@ -18,71 +21,73 @@ namespace weir::detail {
 /// request of it, so that a late completion always finds its own connection.
 class ReceiverState {
  public:
-  ReceiverState(PoolState& pool, io_uring& ring, std::uint16_t group);
+  ReceiverState(Pool& pool, io_uring& ring, std::uint16_t group);
   ~ReceiverState();
   ReceiverState(const ReceiverState&) = delete;
   ReceiverState& operator=(const ReceiverState&) = delete;
 
-  void start(Inflow& inflow, int fd);
+  void start(Inflow& inflow, int fd, Strategy strategy);
   void want(Inflow& inflow, bool wanted) noexcept;
   void stop(Inflow& inflow) noexcept;
   void stop_all() noexcept;
 
-  bool owns(const io_uring_cqe& cqe) const noexcept;
+  bool owns(const io_uring_cqe& cqe) const noexcept { return requests_.owns(cqe); }
   Inflow* accept(const io_uring_cqe& cqe, Received& received) noexcept;
   bool turn() noexcept;
-  bool quiet() const noexcept { return requests_ == 0; }
-  std::size_t parked() const noexcept { return parked_.size() + losers_.size(); }
+  os::Time next_deadline() const noexcept { return wheel_.next(); }
+  bool quiet() const noexcept { return requests_.in_flight() == 0; }
+  std::size_t parked() const noexcept { return parking_.count(); }
 
  private:
-  enum class Request : std::uint8_t { receive, cancel, poll_event };
+  enum class Outcome : std::uint8_t { done, no_buffer, queue_full };
 
-  /// Where a connection is while no receive of it is with the kernel.
-  enum class Queue : std::uint8_t { none, to_arm, parked };
+  const StrategyFacts& resolve(Strategy strategy) const noexcept;
+  void need_ring();
+  os::Time time() noexcept;
 
-  struct Connection {
-    Inflow* inflow = nullptr;  ///< nullptr: stopped, nothing is delivered any more
-    int fd = -1;
-    bool used = false;        ///< false: the slot is in the free list
-    bool wanted = false;      ///< the user wants data
-    bool armed = false;       ///< a multishot receive is with the kernel
-    bool cancelling = false;  ///< and its cancel is queued or with the kernel
-    std::uint64_t woken = 0;  ///< the round in which it was armed for data that is known to be there
-    Queue queue = Queue::none;
-  };
-
-  std::uint64_t user_data(Request request, std::uint32_t slot) const noexcept;
   void detach(Inflow& inflow) noexcept;
   void settle(std::uint32_t slot) noexcept;
+  void cancel(std::uint32_t slot) noexcept;
   void park(std::uint32_t slot) noexcept;
+  Inflow* accept_poll(std::uint32_t slot, const io_uring_cqe& cqe, Received& received) noexcept;
   Inflow* accept_receive(std::uint32_t slot, const io_uring_cqe& cqe, Received& received) noexcept;
-  Inflow* deliver(const Connection& connection, int result, Received& received) noexcept;
+  Loan data_of(std::uint32_t slot, const io_uring_cqe& cqe) noexcept;
+  Inflow* deliver(Connection& connection, int result, Received& received) noexcept;
 
   // Each prepares what is due, and is false when the submission queue was too short for all of it.
   bool cancel_queued() noexcept;
   bool arm_queued() noexcept;
-  bool wake_parked(std::uint32_t stock) noexcept;
-  void start_round() noexcept;
+  bool wake_parked() noexcept;
   bool watch_event() noexcept;
-  bool arm(std::uint32_t slot) noexcept;
-  io_uring_sqe* take_sqe() noexcept;
 
-  PoolState& pool_;
-  io_uring& ring_;
-  std::unique_ptr<RingSlots> slots_;
+  bool wait_for_buffer() noexcept;
+  Outcome arm(std::uint32_t slot) noexcept;
+  Outcome submit(std::uint32_t slot) noexcept;
+  Outcome receive_into_loan(std::uint32_t slot) noexcept;
+
+  bool times() const noexcept { return options_.idle_ms > 0 || options_.deadline_ms > 0; }
+  os::Time lapses_at(const Connection& connection) const noexcept;
+  void watch_time(std::uint32_t slot) noexcept;
+  void check_time(std::uint32_t slot) noexcept;
+
+  Pool& pool_;
+  const Options& options_;
+  const bool can_ring_;
+  const Strategy strategy_;           ///< of connections that name none: never automatic
+  std::vector<std::uint32_t> sizes_;  ///< of the buffers for single receives
+  Requests requests_;
+  Parking parking_;
   RecordHold<ReceiverRecord> record_;
-  Waiter waiter_;
-  bool watching_ = false;  ///< a poll of the waiter's event is with the kernel
+  std::unique_ptr<RequestBuffers> buffers_;
+  std::unique_ptr<RingSlots, EndRing> slots_;  ///< from the first connection that needs it on
+  bool watching_ = false;             ///< a poll of the event is with the kernel
   bool stopping_ = false;
-  std::size_t requests_ = 0;  ///< with the kernel
+  bool time_is_old_ = true;
+  os::Time now_;
+  TimingWheel wheel_;
   std::vector<Connection> connections_;
   std::vector<std::uint32_t> free_;
   std::deque<std::uint32_t> to_arm_;
-  std::deque<std::uint32_t> parked_;
-  std::deque<std::uint32_t> losers_;     ///< woken, but others took their buffers: they keep their place
-  std::uint64_t round_ = 1;              ///< of waking
-  std::uint32_t woken_ = 0;              ///< in this round, and not answered yet
-  std::deque<std::uint64_t> to_cancel_;  ///< user_data of the requests
 };
 
 }  // namespace weir::detail

@@ -73,4 +73,8 @@ class RingSlots final : public KernelHolder {
 /// child of fork it does nothing: the ring is the parent's.
 void end_ring(std::unique_ptr<RingSlots> slots) noexcept;
 
+struct EndRing {
+  void operator()(RingSlots* slots) const noexcept { end_ring(std::unique_ptr<RingSlots>(slots)); }
+};
+
 }  // namespace weir::detail

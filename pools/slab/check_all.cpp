@@ -58,7 +58,7 @@ std::string PoolState::check_all() const {
     }
   }
   for (const KernelHolder* holder : holders_) {
-    holder->visit_held([&](std::byte* buffer) { holders.add(buffer, "a buffer ring"); });
+    holder->visit_held([&](std::byte* buffer) { holders.add(buffer, "the kernel"); });
   }
   std::string problem = holders.problem();
   std::uint64_t known = 0;

@@ -43,11 +43,13 @@ Counts counts_of_lane(const Segment& segment, std::uint32_t lane_index) {
   counts.free = load(lane.free);
   std::uint64_t lends = load(lane.lends);
   std::uint64_t drops = load(lane.drops);
+  counts.kernel_request = load(lane.requested);
   for_magazines(segment, lane_index, [&](const Magazine& magazine) {
     const std::uint64_t state = load(magazine.state);
     counts.cached += Magazine::count_of(state);
     lends += Magazine::lends_of(state);
     drops += Magazine::lends_of(state) + Magazine::count_of(state) - load(magazine.stocked);
+    counts.kernel_request += load(magazine.requested);
   });
   for (const RingRecord& ring : segment.rings) {
     if (ring.live.load(std::memory_order_acquire) == 0 || ring.lane != lane_index) continue;
@@ -55,7 +57,7 @@ Counts counts_of_lane(const Segment& segment, std::uint32_t lane_index) {
     lends += load(ring.claimed);
     drops += load(ring.provided);
   }
-  counts.user = lends - drops;
+  counts.user = lends - drops - counts.kernel_request;
   return counts;
 }
 

@@ -274,6 +274,7 @@ void Depot::disown(Magazine& magazine) noexcept {
     record_.lends.fetch_add(magazine.lends(), std::memory_order_relaxed);
     const std::uint64_t stocked = magazine.stocked.load(std::memory_order_relaxed);
     record_.drops.fetch_add(magazine.lends() - stocked, std::memory_order_relaxed);
+    record_.requested.fetch_add(magazine.requested.load(std::memory_order_relaxed), std::memory_order_relaxed);
     magazine.~Magazine();
     new (&magazine) Magazine{};
   }

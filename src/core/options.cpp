@@ -32,6 +32,7 @@ constexpr std::uint32_t kPage = 4096;
 constexpr std::size_t kMostClasses = 120;
 constexpr std::uint32_t kMostRingEntries = 32768;
 constexpr std::uint32_t kMostDecay = 86400;
+constexpr std::uint32_t kMostMilliseconds = kMostDecay * 1000;
 
 /// "64k" where that says it all, so that a value can be given back to the variable that it came from.
 std::string size_text(std::uint64_t bytes) {
@@ -139,6 +140,12 @@ const char* name_among(const Names& names, Value value) {
   return std::find_if(names.begin(), names.end(), [&](auto& each) { return each.second == value; })->first;
 }
 
+bool set_strategy(Strategy& target, std::string_view text) {
+  const auto strategy = strategy_named(text);
+  target = strategy.value_or(target);
+  return strategy.has_value();
+}
+
 bool set_flag(bool& target, std::string_view text) {
   if (text != "0" && text != "1") return false;
   target = text == "1";
@@ -217,13 +224,26 @@ constexpr std::array kOptions{
            [](Options& o, std::string_view text) { return set_flag(o.scrub, text); },
            [](const Options& o) { return std::string(o.scrub ? "1" : "0"); }},
     Option{"WEIR_RECV_BYTES", "a size from 1 up to the largest class", "16k",
-           "size of the buffers that a receiver's ring holds; more is received in several pieces",
+           "size of the buffers in a receiver's ring, and the most that others are; more is received in several pieces",
            [](Options& o, std::string_view text) { return set_size(o.receive_bytes, text); },
            [](const Options& o) { return size_text(o.receive_bytes); }},
     Option{"WEIR_RING_ENTRIES", "a power of two from 1 to 32768", "256",
            "buffers that a receiver keeps ready in the kernel; needs that many times WEIR_RECV_BYTES a thread",
            [](Options& o, std::string_view text) { return set_size(o.ring_entries, text); },
            [](const Options& o) { return std::to_string(o.ring_entries); }},
+    Option{"WEIR_RECV", "auto, ring, direct, poll_recv or poll_first", "ring",
+           "how receivers get data: from a buffer ring; into a buffer that waits with the receive; after a poll each "
+           "time; after a poll until there is no more; auto: ring, or poll_first before Linux 6.0",
+           [](Options& o, std::string_view text) { return set_strategy(o.recv, text); },
+           [](const Options& o) { return std::string(name_of(o.recv)); }},
+    Option{"WEIR_IDLE", "milliseconds up to 86400000, or 0", "5000",
+           "a receive without data for so long is cancelled, and its connection waits by poll; 0: never",
+           [](Options& o, std::string_view text) { return set_number(o.idle_ms, text); },
+           [](const Options& o) { return std::to_string(o.idle_ms); }},
+    Option{"WEIR_DEADLINE", "milliseconds up to 86400000, or 0", "60000",
+           "a connection without data for so long is ended as timed out; 0: never",
+           [](Options& o, std::string_view text) { return set_number(o.deadline_ms, text); },
+           [](const Options& o) { return std::to_string(o.deadline_ms); }},
 };
 
 const Option& option_named(std::string_view name) {
@@ -315,6 +335,8 @@ void validate(const Options& o) {
   require(o.receive_bytes > 0, o, "WEIR_RECV_BYTES", "is nothing");
   require(std::has_single_bit(o.ring_entries) && o.ring_entries <= kMostRingEntries, o, "WEIR_RING_ENTRIES",
           "is not such a power of two");
+  require(o.idle_ms <= kMostMilliseconds, o, "WEIR_IDLE", "is too long");
+  require(o.deadline_ms <= kMostMilliseconds, o, "WEIR_DEADLINE", "is too long");
 }
 
 std::vector<OptionLine> describe_options() {

@@ -16,7 +16,7 @@
 namespace weir::detail {
 
 inline constexpr std::array<char, 8> kSegmentMagic{'w', 'e', 'i', 'r', 's', 'e', 'g', '\0'};
-inline constexpr std::uint32_t kSegmentVersion = 2;
+inline constexpr std::uint32_t kSegmentVersion = 3;
 inline constexpr std::uint32_t kMaxPools = 16;
 inline constexpr std::uint32_t kMaxArenas = 128;
 inline constexpr std::uint32_t kMaxRings = 512;
@@ -63,6 +63,7 @@ struct alignas(64) LaneRecord {
   Count flushes;     ///< batches back
   Count lends;       ///< those without a magazine, and those of threads that have ended
   Count drops;       ///< the same
+  Count requested;   ///< buffers with the kernel in requests, counted by those threads
   Count empty;       ///< lends that found no buffer
 };
 
@@ -80,6 +81,8 @@ struct ReceiverRecord {
   std::atomic<std::uint32_t> live;
   std::uint32_t pool;
   std::uint32_t thread;
+  std::uint32_t strategy;  ///< a weir::Strategy
+  std::uint32_t asked;     ///< the one that the options name, maybe automatic
   Count connections;
   Count parked;
   Count receives;  ///< pieces of data delivered

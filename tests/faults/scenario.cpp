@@ -162,7 +162,7 @@ class Scenario {
     std::vector<Loan> all = lend_all(pool, kReceived);
     const SocketPair sockets = SocketPair::local();
     Inflow inflow;
-    receiver.start(inflow, sockets.near.get());
+    receiver.start(inflow, sockets.near.get(), Strategy::ring);  // another would do without the probe
     const std::string message(kMessage, 'm');
     expect(send(sockets.far.get(), message.data(), kMessage, 0) == kMessage, "the message is not sent");
     run(receiver, ring, [&] { return receiver.parked() == 1; });

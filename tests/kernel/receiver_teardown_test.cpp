@@ -133,6 +133,7 @@ TEST_P(ReceiverTeardownTest, AChildOfForkDestroysNothingOfItsParent) {
   const pid_t child = fork();
   ASSERT_GE(child, 0);
   if (child == 0) {
+    world.peers.clear();  // with their inflows
     world.receiver.reset();
     buffers.~BufferRing();
     std::_Exit(0);

@@ -67,6 +67,8 @@ inline bool files_allowed(rlim_t count) {
 
 class World {
  public:
+  using Clock = std::chrono::steady_clock;
+
   struct Shape {
     unsigned flags = 0;
     unsigned entries = 64;
@@ -74,15 +76,17 @@ class World {
   };
 
   World(Options options, Shape shape) : pool(std::move(options)), ring(shape.entries, shape.flags, shape.completions) {
-    missing = ring.missing_multishot();
+    const Strategy asked = pool.options().recv;
+    const bool needs_ring = asked == Strategy::ring || asked == Strategy::automatic;
+    missing = needs_ring ? ring.missing_multishot() : ring.missing();
     if (missing.empty()) receiver = std::make_unique<Receiver>(pool, ring.get());
   }
 
-  Peer& add(Kind kind = Kind::local) {
+  Peer& add(Kind kind = Kind::local, Strategy strategy = Strategy::automatic) {
     Peer& peer = *peers.emplace_back(std::make_unique<Peer>());
     peer.id = peers.size();
     peer.sockets = kind == Kind::local ? SocketPair::local() : tcp_pair();
-    receiver->start(peer, peer.sockets.near.get());
+    receiver->start(peer, peer.sockets.near.get(), strategy);
     return peer;
   }
 
@@ -95,9 +99,11 @@ class World {
   }
   void finish(Peer& peer) { shutdown(peer.sockets.far.get(), SHUT_WR); }
 
-  /// Turn, submit, wait for a completion (or the time), dispatch.
+  /// Turn, submit, wait for a completion (or the time, or the receiver's deadline), dispatch.
   void step(std::chrono::milliseconds most = std::chrono::milliseconds(0)) {
     while (receiver->turn()) io_uring_submit(&ring.get());
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(receiver->next_deadline() - Clock::now());
+    most = std::clamp(left, std::chrono::milliseconds(0), most);
     __kernel_timespec time{.tv_sec = most.count() / 1000, .tv_nsec = most.count() % 1000 * 1'000'000};
     io_uring_cqe* cqe = nullptr;
     io_uring_submit_and_wait_timeout(&ring.get(), &cqe, 1, &time, nullptr);

@@ -39,6 +39,7 @@ def program(variable):
 
 WEIR_PROXY = program("WEIR_PROXY")
 WEIR_TOOL = program("WEIR_TOOL")
+STRATEGIES = ("ring", "direct", "poll_recv", "poll_first")
 
 
 def need(*names):
@@ -149,21 +150,21 @@ def server(command, ready, user=None, end=signal.SIGTERM):
 
 
 class NotStarted(AssertionError):
-    """weir-proxy ended instead of listening."""
+    """A server ended instead of listening."""
 
-    def __init__(self, status, said):
-        super().__init__(f"weir-proxy ended with {status}: {said}")
+    def __init__(self, name, status, said):
+        super().__init__(f"{name} ended with {status}: {said}")
         self.status = status
         self.said = said
 
 
-class Proxy:
-    """A running weir-proxy. Leaving its context proves that it gave every buffer back and stops well."""
+class Server:
+    """A running server of ours. Leaving its context proves that it gave every buffer back and stops well."""
 
-    def __init__(self, upstream_port, *options, listen="127.0.0.1:0", upstream="127.0.0.1", path=WEIR_PROXY,
-                 user=None, before_exec=None, env=None):
+    def __init__(self, path, *options, listen="127.0.0.1:0", user=None, before_exec=None, env=None):
+        self.name = os.path.basename(path)
         self._log = tempfile.TemporaryFile()
-        command = [path, "--listen", listen, "--upstream", f"{upstream}:{upstream_port}", *options]
+        command = [path, "--listen", listen, *options]
         self.process = launch(command, self._log, user, before_exec, env)
         self.pid = self.process.pid
         try:
@@ -174,9 +175,9 @@ class Proxy:
             raise
 
     def _listening(self):
-        ready = re.search(r"^weir-proxy: listening on (\S+):(\d+), relaying to ", self.said(), re.MULTILINE)
+        ready = re.search(rf"^{self.name}: listening on (\S+):(\d+)[, ]", self.said(), re.MULTILINE)
         if not ready and self.process.poll() is not None:
-            raise NotStarted(self.process.returncode, self.said())
+            raise NotStarted(self.name, self.process.returncode, self.said())
         return ready
 
     def said(self):
@@ -187,7 +188,7 @@ class Proxy:
     def complaints(self):
         """The lines it wrote since it was ready."""
         lines = self.said().splitlines()
-        ready = next(number for number, line in enumerate(lines) if "relaying to" in line)
+        ready = next(number for number, line in enumerate(lines) if ": listening on " in line)
         return lines[ready + 1:]
 
     def wait(self, seconds=PATIENCE):
@@ -195,7 +196,7 @@ class Proxy:
         try:
             return self.process.wait(seconds)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"weir-proxy still runs after {seconds} s; it said: {self.said()}") from None
+            raise AssertionError(f"{self.name} still runs after {seconds} s; it said: {self.said()}") from None
 
     def __enter__(self):
         return self
@@ -204,14 +205,21 @@ class Proxy:
         try:
             if kind is None and self.process.returncode is None:
                 died = self.process.poll()
-                assert died is None, f"weir-proxy died of {died}; it said: {self.said()}"
+                assert died is None, f"{self.name} died of {died}; it said: {self.said()}"
                 settled(self.pid)
                 self.process.send_signal(signal.SIGTERM)
                 status = self.wait()
-                assert status == 0, f"weir-proxy ended with {status}; it said: {self.said()}"
+                assert status == 0, f"{self.name} ended with {status}; it said: {self.said()}"
         finally:
             kill_group(self.process)
             self._log.close()
+
+
+class Proxy(Server):
+    """A running weir-proxy."""
+
+    def __init__(self, upstream_port, *options, upstream="127.0.0.1", path=WEIR_PROXY, **how):
+        super().__init__(path, "--upstream", f"{upstream}:{upstream_port}", *options, **how)
 
 
 def ask_tool(*arguments):

@@ -102,6 +102,7 @@ class StatTest(ToolTest):
         self.assertEqual(numbers["kernel_ring"], 16)
         receiver, = numbers["receivers"]
         self.assertEqual((receiver["pool"], receiver["thread"]), ("held", self.held.pid))
+        self.assertEqual((receiver["strategy"], receiver["chosen"]), ("ring", True))
         self.assertEqual((receiver["connections"], receiver["receives"], receiver["bytes"]), (1, 1, 31))
         self.assertEqual([receiver[name] for name in ("parked", "enobufs", "wakes", "cancels")], [0] * 4)
 
@@ -262,7 +263,7 @@ class SegmentFileTest(ToolTest):
 
     def test_other_version(self):
         self.overwrite(self.VERSION, struct.pack("=I", 7))
-        self.check_file_refused("version 7", "version 2", "release")
+        self.check_file_refused("version 7", "version 3", "release")
 
     def test_other_size(self):
         self.overwrite(self.FILE_BYTES, struct.pack("=Q", 1 << 60))
@@ -308,7 +309,7 @@ class UsageTest(ToolTest):
                 self.check_refused(weir(*arguments), 2, "weir --help")
 
     def test_help_and_version(self):
-        self.assertRegex(weir("--version").stdout, r"\Aweir \d+\.\d+\.\d+ .*version 2")
+        self.assertRegex(weir("--version").stdout, r"\Aweir \d+\.\d+\.\d+ .*version 3")
         for arguments in ((), ("stat",), ("ls",), ("env",)):
             answer = weir(*arguments, "--help")
             self.assertEqual((answer.returncode, answer.stderr), (0, ""))

@@ -15,7 +15,8 @@ const std::vector<std::string> kNames{
     "WEIR_BYTES",           "WEIR_CLASSES",    "WEIR_PAGE_CLASSES", "WEIR_MAX_BYTES", "WEIR_NODE_MAX_BYTES",
     "WEIR_CLASS_MAX_BYTES", "WEIR_NODES",      "WEIR_PLACEMENT",    "WEIR_GROW",      "WEIR_LOW_WATER",
     "WEIR_DECAY",           "WEIR_SLAB",       "WEIR_PAGES",        "WEIR_STRICT",    "WEIR_TRACE",
-    "WEIR_SCRUB",           "WEIR_RECV_BYTES", "WEIR_RING_ENTRIES"};
+    "WEIR_SCRUB",           "WEIR_RECV_BYTES", "WEIR_RING_ENTRIES", "WEIR_RECV",      "WEIR_IDLE",
+    "WEIR_DEADLINE"};
 
 /// Each test starts without any WEIR_* variable of ours.
 class OptionsTest : public testing::Test {
@@ -207,6 +208,26 @@ TEST_F(OptionsTest, RingEntriesAreAPowerOfTwo) {
   EXPECT_EQ(with("WEIR_RING_ENTRIES", "32768").ring_entries, 32768U);
   EXPECT_EQ(with("WEIR_RING_ENTRIES", "1k").ring_entries, 1024U);
   for (const char* bad : {"", "0", "3", "65536", "-4", "16g", "some"}) expect_refused("WEIR_RING_ENTRIES", bad);
+}
+
+TEST_F(OptionsTest, Strategies) {
+  EXPECT_EQ(Options::from_env().recv, Strategy::automatic);
+  EXPECT_EQ(with("WEIR_RECV", "auto").recv, Strategy::automatic);
+  EXPECT_EQ(with("WEIR_RECV", "ring").recv, Strategy::ring);
+  EXPECT_EQ(with("WEIR_RECV", "direct").recv, Strategy::direct);
+  EXPECT_EQ(with("WEIR_RECV", "poll_recv").recv, Strategy::poll_recv);
+  EXPECT_EQ(with("WEIR_RECV", "poll_first").recv, Strategy::poll_first);
+  for (const char* bad : {"", "Ring", "ring ", "poll", "epoll,ring"}) expect_refused("WEIR_RECV", bad);
+  EXPECT_STREQ(name_of(static_cast<Strategy>(200)), "?");
+}
+
+TEST_F(OptionsTest, TimesOfReceives) {
+  EXPECT_EQ(with("WEIR_IDLE", "0").idle_ms, 0U);
+  EXPECT_EQ(with("WEIR_IDLE", "86400000").idle_ms, 86'400'000U);
+  EXPECT_EQ(with("WEIR_DEADLINE", "250").deadline_ms, 250U);
+  for (const char* name : {"WEIR_IDLE", "WEIR_DEADLINE"}) {
+    for (const char* bad : {"", "-1", "1s", "86400001", "99999999999", "soon"}) expect_refused(name, bad);
+  }
 }
 
 TEST_F(OptionsTest, EveryExampleGivenIsAccepted) {

@@ -5,34 +5,29 @@
 #include <chrono>
 #include <cstddef>
 
-#include "listener.h"
-#include "outbox.h"
+#include "server/loop.h"
 
 namespace weir::proxy {
 
-using Clock = std::chrono::steady_clock;
+using server::Clock;
+using server::Fd;
 
 class Pair;
 
 /// One of the two connections of a pair: what comes in by it, and what waits to go out by it.
-class Side : public Inflow {
+class Side : public Inflow, public server::Outlet {
  public:
-  Side(Pair& pair, Fd socket) : pair_(pair), socket_(std::move(socket)) {}
+  Side(Pair& pair, Fd file) : Outlet(std::move(file)), pair_(pair) {}
   Pair& pair() const { return pair_; }
   Side& peer() const;
-  int fd() const { return socket_.get(); }
 
-  Outbox outbox;
-  bool ended = false;       ///< nothing more comes in
-  bool failed = false;      ///< it ended by an error, or cannot be written to
-  bool shut = false;        ///< we have said that nothing more goes out
-  bool paused = false;      ///< the peer's outbox is full
-  bool backlogged = false;  ///< the worker counts its outbox as one with something in it
-  bool listed = false;      ///< the worker has it on its list of outboxes to send
+  bool ended = false;   ///< nothing more comes in
+  bool failed = false;  ///< it ended by an error, or cannot be written to
+  bool shut = false;    ///< we have said that nothing more goes out
+  bool paused = false;  ///< the peer's outbox is full
 
  private:
   Pair& pair_;
-  Fd socket_;
 };
 
 /// A client's connection and the one to the upstream that belongs to it. Bytes are in the outbox of the side that they

@@ -38,8 +38,9 @@ ClassRow read_lane(SegmentReader& reader, std::uint32_t lane_index) {
   row.tally.high_water = lane.high_water;
   row.tally.lends = lends_of_lane(segment, lane_index);
   row.tally.empty = lane.empty;
-  // More drops than lends were seen, so the difference went below zero.
+  // More drops than lends were seen, or more requests' ends than requests, so the difference went below zero.
   if (static_cast<std::int64_t>(row.tally.counts.user) < 0) row.tally.counts.user = 0;
+  if (static_cast<std::int64_t>(row.tally.counts.kernel_request) < 0) row.tally.counts.kernel_request = 0;
   return row;
 }
 
@@ -124,12 +125,19 @@ std::vector<RingRow> rings_of(const Segment& segment, const PoolRecord& pool) {
   return rings;
 }
 
+/// A segment may say anything.
+std::string strategy_text(std::uint32_t number) {
+  return number <= UINT8_MAX ? name_of(static_cast<Strategy>(number)) : "?";
+}
+
 std::vector<ReceiverRow> receivers_of(const Segment& segment) {
   std::vector<ReceiverRow> receivers;
   for (const ReceiverRecord& receiver : segment.receivers) {
     if (receiver.live == 0) continue;
     receivers.push_back({.pool = receiver.pool < kMaxPools ? printable(segment.pools[receiver.pool].name) : "?",
                          .thread = receiver.thread,
+                         .strategy = strategy_text(receiver.strategy),
+                         .chosen = receiver.asked == static_cast<std::uint32_t>(Strategy::automatic),
                          .connections = receiver.connections,
                          .parked = receiver.parked,
                          .receives = receiver.receives,

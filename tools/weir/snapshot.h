@@ -56,6 +56,8 @@ struct PoolView {
 struct ReceiverRow {
   std::string pool;
   std::uint32_t thread = 0;
+  std::string strategy;  ///< of connections that name none
+  bool chosen = false;   ///< by the receiver, which was asked for `auto`
   std::uint64_t connections = 0;
   std::uint64_t parked = 0;
   std::uint64_t receives = 0;

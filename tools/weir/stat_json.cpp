@@ -72,9 +72,17 @@ Json of_pool(const PoolView& pool) {
 }
 
 Json of_receiver(const ReceiverRow& row) {
-  return {{"pool", row.pool},       {"thread", row.thread},     {"connections", row.connections},
-          {"parked", row.parked},   {"receives", row.receives}, {"bytes", row.bytes},
-          {"enobufs", row.enobufs}, {"wakes", row.wakes},       {"cancels", row.cancels}};
+  return {{"pool", row.pool},
+          {"thread", row.thread},
+          {"strategy", row.strategy},
+          {"chosen", row.chosen},
+          {"connections", row.connections},
+          {"parked", row.parked},
+          {"receives", row.receives},
+          {"bytes", row.bytes},
+          {"enobufs", row.enobufs},
+          {"wakes", row.wakes},
+          {"cancels", row.cancels}};
 }
 
 }  // namespace

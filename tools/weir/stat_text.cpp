@@ -90,6 +90,7 @@ std::string receiver_table(const std::vector<ReceiverRow>& receivers) {
   if (receivers.empty()) return {};
   Table table({{"receiver's thread"},
                {"pool", Align::left},
+               {"strategy", Align::left},
                {"connections"},
                {"parked"},
                {"receives"},
@@ -98,9 +99,10 @@ std::string receiver_table(const std::vector<ReceiverRow>& receivers) {
                {"wakes"},
                {"cancels"}});
   for (const ReceiverRow& row : receivers) {
-    table.add({std::to_string(row.thread), row.pool, std::to_string(row.connections), std::to_string(row.parked),
-               std::to_string(row.receives), format_size(row.bytes), std::to_string(row.enobufs),
-               std::to_string(row.wakes), std::to_string(row.cancels)});
+    table.add({std::to_string(row.thread), row.pool, row.strategy + (row.chosen ? " (auto)" : ""),
+               std::to_string(row.connections), std::to_string(row.parked), std::to_string(row.receives),
+               format_size(row.bytes), std::to_string(row.enobufs), std::to_string(row.wakes),
+               std::to_string(row.cancels)});
   }
   return "\n" + table.text();
 }

@@ -14,7 +14,7 @@ inline constexpr std::uint32_t kLanesPerNode = 256;
 inline constexpr std::uint32_t kLanes = kMaxNodes * kLanesPerNode;
 inline constexpr std::uint32_t kMagazineBytes = 1024;
 inline constexpr std::uint32_t kLaneTableBytes = kLanes * kMagazineBytes;
-inline constexpr std::uint32_t kMagazineSlots = 123;
+inline constexpr std::uint32_t kMagazineSlots = 122;
 
 using Count = std::atomic<std::uint64_t>;
 
@@ -33,6 +33,7 @@ struct Magazine {
   std::uint32_t bytes;  ///< size of a buffer
   Count stocked;        ///< buffers that came from the depot, less those that went there
   std::uint64_t limit;  ///< the capacity while nobody waits: grows with use
+  Count requested;      ///< buffers that its thread submitted with requests, less those that it got back
   std::byte* buffers[kMagazineSlots];
 
   static constexpr std::uint64_t kOneLend = 256;

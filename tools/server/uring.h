@@ -2,7 +2,7 @@
 
 #include <liburing.h>
 
-namespace weir::proxy {
+namespace weir::server {
 
 /// An io_uring of the calling thread, with task work deferred to its waits where the kernel can (Linux 6.1).
 class Ring {
@@ -18,4 +18,4 @@ class Ring {
   io_uring ring_{};
 };
 
-}  // namespace weir::proxy
+}  // namespace weir::server

@@ -5,7 +5,7 @@
 #include <cerrno>
 #include <string>
 
-namespace weir::proxy {
+namespace weir::server {
 namespace {
 
 constexpr unsigned kEntries = 1024;
@@ -23,7 +23,7 @@ std::string advice(int error) {
     return "it is forbidden here: see `sysctl kernel.io_uring_disabled` (0 allows it), or the container's seccomp "
            "profile (Docker's default forbids it)";
   }
-  if (error == -ENOSYS) return "the kernel has none: Linux 6.0 or newer is needed";
+  if (error == -ENOSYS) return "the kernel has none: Linux 5.10 or newer is needed";
   if (error == -ENOMEM) return "memory or the memlock limit is short: raise `ulimit -l`";
   return "the kernel refused";
 }
@@ -38,4 +38,4 @@ Ring::Ring() {
 
 Ring::~Ring() { io_uring_queue_exit(&ring_); }
 
-}  // namespace weir::proxy
+}  // namespace weir::server

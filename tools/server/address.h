@@ -5,7 +5,7 @@
 
 #include <string>
 
-namespace weir::proxy {
+namespace weir::server {
 
 /// A TCP endpoint that a socket call understands.
 struct Address {
@@ -26,4 +26,4 @@ Address parse_address(const std::string& text, Port port);
 /// The address that the socket is bound to.
 Address address_of(int fd);
 
-}  // namespace weir::proxy
+}  // namespace weir::server

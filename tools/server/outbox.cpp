@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace weir::proxy {
+namespace weir::server {
 namespace {
 
 // The kernel goes on with a short send by itself, so that one completion tells the end of all of it.
@@ -62,4 +62,4 @@ void Outbox::discard() {
   first_ = offset_ = 0;
 }
 
-}  // namespace weir::proxy
+}  // namespace weir::server

@@ -9,7 +9,7 @@
 #include <memory>
 #include <vector>
 
-namespace weir::proxy {
+namespace weir::server {
 
 /// Loans on their way out of one socket, in order. Those of a send in flight stay put until it ends.
 class Outbox {
@@ -46,4 +46,4 @@ class Outbox {
   bool in_flight_ = false;
 };
 
-}  // namespace weir::proxy
+}  // namespace weir::server

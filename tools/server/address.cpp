@@ -8,7 +8,7 @@
 #include <cstring>
 #include <memory>
 
-namespace weir::proxy {
+namespace weir::server {
 namespace {
 
 struct FreeAddresses {
@@ -81,4 +81,4 @@ Address address_of(int fd) {
   return address;
 }
 
-}  // namespace weir::proxy
+}  // namespace weir::server

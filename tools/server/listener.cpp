@@ -7,7 +7,7 @@
 
 #include <cerrno>
 
-namespace weir::proxy {
+namespace weir::server {
 namespace {
 
 constexpr int kBacklog = 4096;
@@ -63,4 +63,4 @@ Fd listen_at(const Address& address) {
   return fd;
 }
 
-}  // namespace weir::proxy
+}  // namespace weir::server

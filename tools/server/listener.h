@@ -4,7 +4,7 @@
 
 #include "address.h"
 
-namespace weir::proxy {
+namespace weir::server {
 
 /// A file descriptor that is closed with it.
 class Fd {
@@ -31,4 +31,4 @@ Fd claim_port(Address& address);
 /// REQUIRES: claim_port(address) succeeded.
 Fd listen_at(const Address& address);
 
-}  // namespace weir::proxy
+}  // namespace weir::server

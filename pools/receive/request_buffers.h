@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "slab/pool_state.h"
+
+namespace weir::detail {
+
+/// The loans that the kernel has with a receiver's requests, at most one a connection.
+class RequestBuffers final : public KernelHolder {
+ public:
+  explicit RequestBuffers(PoolState& pool);
+  /// REQUIRES: count() is 0.
+  ~RequestBuffers();
+  RequestBuffers(const RequestBuffers&) = delete;
+  RequestBuffers& operator=(const RequestBuffers&) = delete;
+
+  /// Makes room for a connection more.
+  void add_connection() { held_.emplace_back(); }
+  /// The loan is the kernel's from now on. REQUIRES: the connection has none there.
+  void submit(std::uint32_t connection, Loan&& loan) noexcept;
+  /// It comes back, with so many bytes in use. REQUIRES: the request has ended.
+  Loan finish(std::uint32_t connection, std::uint32_t bytes) noexcept;
+  std::size_t count() const noexcept { return count_; }
+
+  void visit_held(const std::function<void(std::byte*)>& visit) const override;
+
+ private:
+  PoolState& pool_;
+  std::vector<LoanParts> held_;  ///< by connection; without data where the kernel has none
+  std::size_t count_ = 0;
+};
+
+}  // namespace weir::detail

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <array>
+#include <memory>
+#include <random>
+#include <string>
+#include <tuple>
+#include <utility>
+
+#include "kernel/world.h"
+
+// Tests that run once for every strategy and kind of io_uring.
+
+namespace weir::testing {
+
+inline constexpr std::array kStrategies{Strategy::ring, Strategy::direct, Strategy::poll_recv, Strategy::poll_first};
+
+using StrategyCase = std::tuple<Strategy, unsigned>;
+
+class WithEachStrategy : public ::testing::TestWithParam<StrategyCase> {
+ protected:
+  static Strategy strategy() { return std::get<0>(GetParam()); }
+  static unsigned flags() { return std::get<1>(GetParam()); }
+  static std::unique_ptr<World> make(Options options, unsigned entries = 64, unsigned completions = 512) {
+    options.recv = strategy();
+    return std::make_unique<World>(std::move(options),
+                                   World::Shape{.flags = flags(), .entries = entries, .completions = completions});
+  }
+
+  std::mt19937_64 random_{::testing::UnitTest::GetInstance()->random_seed() + 7U};
+};
+
+inline std::string name_of_case(const ::testing::TestParamInfo<StrategyCase>& info) {
+  return std::string(name_of(std::get<0>(info.param))) + (std::get<1>(info.param) == 0 ? "_ordinary" : "_deferred");
+}
+
+inline bool all_ended(const World& world) {
+  return std::all_of(world.peers.begin(), world.peers.end(), [](auto& peer) { return peer->ended; });
+}
+
+}  // namespace weir::testing
+
+#define WITH_EACH_STRATEGY(suite)                                                               \
+  INSTANTIATE_TEST_SUITE_P(Each, suite,                                                         \
+                           ::testing::Combine(::testing::ValuesIn(weir::testing::kStrategies),  \
+                                              ::testing::Values(0U, weir::testing::kDeferred)), \
+                           weir::testing::name_of_case)
