@@ -33,14 +33,13 @@ void Connection::note_receive(int result, bool ended, os::Time now) noexcept {
   }
 }
 
-/// An idle one that was cancelled in time waits by poll; where data came first, there is nothing to cancel for.
+/// An idle one that was cancelled in time waits by poll. What ended otherwise was not cancelled for its silence, so
+/// that a cancel that comes too late must not tell of one.
 void Connection::note_end(int result) noexcept {
   request = Request::none;
   cancelling = false;
-  if (result == -ECANCELED && lapse == Lapse::idle) {
-    silent = true;
-    lapse = Lapse::none;
-  }
+  silent = silent || (result == -ECANCELED && lapse == Lapse::idle);
+  if (result != -ECANCELED || lapse == Lapse::idle) lapse = Lapse::none;
 }
 
 }  // namespace weir::detail

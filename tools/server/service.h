@@ -7,7 +7,7 @@
 
 #include "loop.h"
 
-namespace CLI {
+namespace CLI {  // NOLINT(readability-identifier-naming): theirs
 class App;
 }
 
