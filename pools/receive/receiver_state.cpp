@@ -88,8 +88,8 @@ void ReceiverState::need_ring() {
   if (!can_ring_) {
     throw Error(ENOSYS, "multishot receives need Linux 6.0 or newer: set WEIR_RECV=auto, or choose another strategy");
   }
-  slots_.reset(new RingSlots(pool_.state(), requests_.ring(), requests_.group(), options_.ring_entries,
-                             options_.receive_bytes));
+  slots_.reset(
+      new RingSlots(pool_.state(), requests_.ring(), requests_.group(), options_.ring_entries, options_.receive_bytes));
 }
 
 /// The clock is read once a turn, and once for the completions after it.

@@ -80,7 +80,7 @@ class ReceiverState {
   RecordHold<ReceiverRecord> record_;
   std::unique_ptr<RequestBuffers> buffers_;
   std::unique_ptr<RingSlots, EndRing> slots_;  ///< from the first connection that needs it on
-  bool watching_ = false;             ///< a poll of the event is with the kernel
+  bool watching_ = false;                      ///< a poll of the event is with the kernel
   bool stopping_ = false;
   bool time_is_old_ = true;
   os::Time now_;
