@@ -155,7 +155,7 @@ TEST_P(StrategiesIdleTest, ADropOnAnotherThreadWakesALoopThatIsBlocked) {
   Options options = scarce(64, 8);
   options.idle_ms = 0;
   MAKE_WORLD(world, options);
-  for (int round = 0; round < 20 && !HasFatalFailure(); ++round) {
+  for (int round = 0; round < 8 && !HasFatalFailure(); ++round) {
     std::vector<Loan> held = take_all_but(world, 0);
     if (world.peers.empty()) world.add();
     world.keep = true;
