@@ -101,35 +101,6 @@ TEST_P(ReceiverShortageTest, NobodyStarvesBehindThoseWhoSpeakAllTheTime) {
   world.run_until([&] { return world.receiver->quiet(); });
 }
 
-TEST_P(ReceiverShortageTest, ADropOnAnotherThreadWakesALoopThatIsBlocked) {
-  MAKE_WORLD(world, scarce(64, 8));
-  for (int round = 0; round < 20 && !HasFatalFailure(); ++round) {
-    std::vector<Loan> held = take_all_but(world, 0);
-    if (world.peers.empty()) world.add();
-    // The stock of the ring is used up too, and kept.
-    world.keep = true;
-    Peer& peer = *world.peers.front();
-    world.speak(peer, 8 * 4096 + 100);
-    world.run_until([&] { return world.receiver->parked() == 1; });
-    EXPECT_FALSE(peer.whole());
-    std::vector<Loan> theirs = std::move(world.kept);
-    world.kept.clear();
-    theirs.insert(theirs.end(), std::make_move_iterator(held.begin()), std::make_move_iterator(held.end()));
-    std::thread other([&theirs, round] {
-      std::this_thread::sleep_for(std::chrono::milliseconds(round % 3));
-      while (!theirs.empty()) theirs.pop_back();
-    });
-    while (!peer.whole() && !HasFatalFailure()) {  // no time limit: who is not woken hangs, and ctest says so
-      while (world.receiver->turn()) io_uring_submit(&world.ring.get());
-      io_uring_submit_and_wait(&world.ring.get(), 1);
-      world.dispatch();
-    }
-    other.join();
-    world.kept.clear();
-  }
-  world.end();
-}
-
 TEST_P(ReceiverShortageTest, OneBufferThatComesHomeIsEnough) {
   MAKE_WORLD(world, scarce(1024, 4));  // large enough for magazines
   std::vector<Loan> held = take_all_but(world, 0);
@@ -206,45 +177,6 @@ TEST_P(ReceiverShortageTest, MemoryOfAnotherClassWakesTheParked) {
   world.end();
 }
 
-TEST_P(ReceiverShortageTest, DropsThatRaceWithTheWaitingAreNotMissed) {
-  MAKE_WORLD(world, scarce(512, 4));
-  std::vector<Loan> held = take_all_but(world, 8);
-  for (int i = 0; i < 8; ++i) world.add();
-  std::mutex mutex;
-  std::vector<Loan> passed;
-  std::atomic<bool> stop{false};
-  std::thread consumer([&] {
-    while (!stop) {
-      std::vector<Loan> mine;
-      {
-        const std::lock_guard lock(mutex);
-        mine.swap(passed);
-      }
-      if (mine.empty()) {
-        world.pool.flush();  // as the contract asks before a sleep
-        std::this_thread::yield();
-      }
-    }
-    world.pool.flush();
-  });
-  world.keep = true;
-  for (int round = 0; round < 600 && !HasFatalFailure(); ++round) {
-    for (const auto& peer : world.peers) world.speak(*peer, 1 + random_() % 6000);
-    while (!std::all_of(world.peers.begin(), world.peers.end(), [](auto& p) { return p->whole(); })) {
-      world.step(5000ms);
-      const std::lock_guard lock(mutex);
-      for (Loan& loan : world.kept) passed.push_back(std::move(loan));
-      world.kept.clear();
-      if (HasFatalFailure()) break;
-    }
-  }
-  stop = true;
-  consumer.join();
-  passed.clear();
-  held.clear();
-  world.end();
-}
-
 TEST_P(ReceiverShortageTest, AnEndBehindAShortageIsTold) {
   MAKE_WORLD(world, scarce(16, 1));
   std::vector<Loan> held = take_all_but(world, 0);
@@ -259,30 +191,6 @@ TEST_P(ReceiverShortageTest, AnEndBehindAShortageIsTold) {
   world.run_until(
       [&] { return std::all_of(world.peers.begin(), world.peers.end(), [](auto& p) { return p->ended; }); });
   for (const auto& peer : world.peers) EXPECT_TRUE(peer->whole());
-  world.end();
-}
-
-TEST_P(ReceiverShortageTest, ParkedOnesCanPauseResumeStopAndGo) {
-  MAKE_WORLD(world, scarce(16, 1));
-  std::vector<Loan> held = take_all_but(world, 0);
-  for (int i = 0; i < 40; ++i) world.speak(world.add(), 3000);
-  world.keep = true;
-  world.run_until([&] { return world.receiver->parked() >= 38; });
-  for (std::size_t i = 0; i < 10; ++i) world.receiver->pause(*world.peers[i]);
-  for (std::size_t i = 0; i < 5; ++i) world.receiver->resume(*world.peers[i]);
-  for (std::size_t i = 10; i < 20; ++i) world.receiver->stop(*world.peers[i]);
-  world.peers.erase(world.peers.begin() + 30, world.peers.end());
-  for (int i = 0; i < 5; ++i) world.step(1ms);
-  world.keep = false;
-  world.kept.clear();
-  held.clear();
-  const auto whole = [&](std::size_t from, std::size_t to) {
-    return std::all_of(world.peers.begin() + static_cast<std::ptrdiff_t>(from),
-                       world.peers.begin() + static_cast<std::ptrdiff_t>(to), [](auto& p) { return p->whole(); });
-  };
-  world.run_until([&] { return whole(0, 5) && whole(20, 30); });
-  for (std::size_t i = 5; i < 10; ++i) world.receiver->resume(*world.peers[i]);
-  world.run_until([&] { return whole(0, 10); });
   world.end();
 }
 

@@ -145,20 +145,6 @@ TEST_P(ReceiverStopTest, OneThatStartsInAHandlerGetsNothingOfOneThatStopped) {
   world.end();
 }
 
-TEST_P(ReceiverStopTest, ThousandsComeAndGo) {
-  MAKE_WORLD(world, receive_options(512, 32));
-  for (int i = 0; i < 4000 && !HasFatalFailure(); ++i) {
-    Peer& peer = world.add();
-    if (random_() % 2 == 0) world.speak(peer, random_() % 2000);
-    if (random_() % 4 == 0) world.finish(peer);
-    if (random_() % 3 == 0) world.step();
-    while (world.peers.size() > 40) {
-      world.peers.erase(world.peers.begin() + static_cast<std::ptrdiff_t>(random_() % world.peers.size()));
-    }
-  }
-  world.end();
-}
-
 class ReceiverStopDeathTest : public ReceiverStopTest {
  protected:
   ReceiverStopDeathTest() { GTEST_FLAG_SET(death_test_style, "threadsafe"); }

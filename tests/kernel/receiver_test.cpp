@@ -22,24 +22,6 @@ class ReceiverTest : public testing::OnBothRings {
 };
 ON_BOTH_RINGS(ReceiverTest);
 
-TEST_P(ReceiverTest, EveryByteOnceAndInOrder) {
-  MAKE_WORLD(world, receive_options(4096, 64));
-  for (int i = 0; i < 30; ++i) world.add(i % 2 == 0 ? Kind::local : Kind::tcp);
-  for (int i = 0; i < 3000 && !HasFatalFailure(); ++i) {
-    const auto bytes = static_cast<std::size_t>(1) << random_() % 16;
-    world.speak(*world.peers[random_() % world.peers.size()], 1 + random_() % bytes);
-    if (random_() % 3 == 0) world.step();
-  }
-  for (const auto& peer : world.peers) world.finish(*peer);
-  world.run_until(
-      [&] { return std::all_of(world.peers.begin(), world.peers.end(), [](auto& p) { return p->ended; }); });
-  for (const auto& peer : world.peers) {
-    EXPECT_TRUE(peer->whole()) << peer->received << " of " << peer->sent;
-    EXPECT_EQ(peer->error, 0);
-  }
-  world.end();
-}
-
 TEST_P(ReceiverTest, WhatIsHeldIsNotWrittenAgain) {
   MAKE_WORLD(world, receive_options(1024, 16, 16u << 20));
   Peer& peer = world.add();
@@ -82,35 +64,6 @@ TEST_P(ReceiverTest, TheEndOfThePeerComesAfterItsDataAndOnce) {
   }
 }
 
-TEST_P(ReceiverTest, AResetIsAnError) {
-  MAKE_WORLD(world, receive_options(4096, 16));
-  Peer& peer = world.add(Kind::tcp);
-  world.speak(peer, 100);
-  world.run_until_whole();
-  const linger at_once{.l_onoff = 1, .l_linger = 0};
-  setsockopt(peer.sockets.far.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
-  peer.sockets.far.reset();
-  world.run_until([&] { return peer.ended; });
-  EXPECT_EQ(peer.error, ECONNRESET);
-  world.end();
-}
-
-TEST_P(ReceiverTest, WhatIsNoSocketEndsWithItsError) {
-  MAKE_WORLD(world, receive_options(4096, 16));
-  Peer nothing;
-  Peer pipe_end;
-  world.receiver->start(nothing, -1);
-  int ends[2];
-  ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
-  const testing::File reader(ends[0]);
-  const testing::File writer(ends[1]);
-  world.receiver->start(pipe_end, reader.get());
-  world.run_until([&] { return nothing.ended && pipe_end.ended; });
-  EXPECT_EQ(nothing.error, EBADF);
-  EXPECT_EQ(pipe_end.error, ENOTSOCK);
-  world.end();
-}
-
 TEST_P(ReceiverTest, AnEndedInflowStartsAgainFromItsHandler) {
   MAKE_WORLD(world, receive_options(4096, 16));
   Peer& peer = world.add();
@@ -126,22 +79,6 @@ TEST_P(ReceiverTest, AnEndedInflowStartsAgainFromItsHandler) {
   world.finish(peer);
   world.run_until([&] { return ends == 5; });
   EXPECT_EQ(peer.received, 4000U);
-  world.end();
-}
-
-TEST_P(ReceiverTest, PauseHoldsTheSenderBackAndLosesNothing) {
-  MAKE_WORLD(world, receive_options(4096, 64));
-  Peer& peer = world.add();
-  world.speak(peer, 1000);
-  world.run_until_whole();
-  world.receiver->pause(peer);
-  for (int i = 0; i < 5; ++i) world.step();
-  const std::uint64_t before = peer.received;
-  world.speak(peer, 5000);
-  for (int i = 0; i < 20; ++i) world.step(std::chrono::milliseconds(1));
-  EXPECT_EQ(peer.received, before) << "received while paused";
-  world.receiver->resume(peer);
-  world.run_until_whole();
   world.end();
 }
 
