@@ -94,28 +94,6 @@ TEST_P(ReceiverStopTest, AnInflowIsDestroyedAtItsEnd) {
   world.end();
 }
 
-TEST_P(ReceiverStopTest, TheDescriptorIsUsedAgainAtOnce) {
-  MAKE_WORLD(world, receive_options(4096, 64));
-  for (int round = 0; round < 200 && !HasFatalFailure(); ++round) {
-    Peer& old = world.add();
-    const int fd = old.sockets.near.get();
-    world.step();
-    world.speak(old, 1 + random_() % 2000);
-    if (round % 2 == 0) world.step();
-    world.receiver->stop(old);
-    old.sockets.near.reset();
-    Peer& fresh = world.add();
-    EXPECT_EQ(fresh.sockets.near.get(), fd) << "the test shall use the same number again";
-    world.speak(fresh, 3000);
-    const std::uint64_t before = old.received;
-    world.run_until([&] { return fresh.whole(); });
-    EXPECT_EQ(old.received, before);
-    world.receiver->stop(fresh);
-    world.peers.clear();
-  }
-  world.end();
-}
-
 TEST_P(ReceiverStopTest, StartsAgainAtOnceOnTheSameSocket) {
   MAKE_WORLD(world, receive_options(4096, 64));
   Peer& peer = world.add();

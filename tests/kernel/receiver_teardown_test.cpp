@@ -48,20 +48,6 @@ TEST_P(ReceiverTeardownTest, WithASubmissionQueueOfFour) {
   world.end();
 }
 
-TEST_P(ReceiverTeardownTest, TwoHundredRoundsWithRequestsInFlight) {
-  for (int round = 0; round < 200 && !HasFatalFailure(); ++round) {
-    MAKE_WORLD(world, receive_options(1024, 8, 1u << 20));
-    for (int i = 0; i < 20; ++i) world.add(i % 4 == 0 ? Kind::tcp : Kind::local);
-    const std::uint64_t steps = random_() % 6;
-    for (std::uint64_t i = 0; i < steps; ++i) {
-      for (const auto& peer : world.peers) world.speak(*peer, random_() % 3000);
-      world.step();
-    }
-    for (const auto& peer : world.peers) world.speak(*peer, random_() % 3000);
-    world.end();
-  }
-}
-
 TEST_P(ReceiverTeardownTest, TheNextReceiverHasTheSameGroup) {
   MAKE_WORLD(world, receive_options(1024, 64));
   for (int round = 0; round < 20; ++round) {

@@ -155,7 +155,7 @@ TEST_P(StrategiesIdleTest, ADropOnAnotherThreadWakesALoopThatIsBlocked) {
   Options options = scarce(64, 8);
   options.idle_ms = 0;
   MAKE_WORLD(world, options);
-  for (int round = 0; round < 8 && !HasFatalFailure(); ++round) {
+  for (int round = 0; round < 20 && !HasFatalFailure(); ++round) {
     std::vector<Loan> held = take_all_but(world, 0);
     if (world.peers.empty()) world.add();
     world.keep = true;
@@ -203,7 +203,7 @@ TEST_P(StrategiesIdleTest, DropsThatRaceWithTheWaitingAreNotMissed) {
     world.pool.flush();
   });
   world.keep = true;
-  for (int round = 0; round < 300 && !HasFatalFailure(); ++round) {
+  for (int round = 0; round < 600 && !HasFatalFailure(); ++round) {
     for (const auto& peer : world.peers) world.speak(*peer, 1 + random_() % 6000);
     const auto whole = [&] {
       const std::lock_guard lock(mutex);

@@ -27,7 +27,7 @@ WITH_EACH_STRATEGY(StrategiesTest);
 TEST_P(StrategiesTest, EveryByteOnceAndInOrder) {
   MAKE_WORLD(world, receive_options(4096, 64));
   for (int i = 0; i < 30; ++i) world.add(i % 2 == 0 ? Kind::local : Kind::tcp);
-  for (int i = 0; i < 2000 && !HasFatalFailure(); ++i) {
+  for (int i = 0; i < 3000 && !HasFatalFailure(); ++i) {
     const auto bytes = static_cast<std::size_t>(1) << random_() % 16;
     world.speak(*world.peers[random_() % world.peers.size()], 1 + random_() % bytes);
     if (random_() % 3 == 0) world.step();
@@ -194,7 +194,7 @@ TEST_P(StrategiesTest, SlotsAndDescriptorsAreUsedAgainAtOnce) {
 
 TEST_P(StrategiesTest, ThousandsComeAndGo) {
   MAKE_WORLD(world, receive_options(512, 32));
-  for (int i = 0; i < 3000 && !HasFatalFailure(); ++i) {
+  for (int i = 0; i < 4000 && !HasFatalFailure(); ++i) {
     Peer& peer = world.add();
     if (random_() % 2 == 0) world.speak(peer, random_() % 2000);
     if (random_() % 4 == 0) world.finish(peer);
@@ -221,7 +221,7 @@ TEST_P(StrategiesTest, ShortQueuesDelayAndLoseNothing) {
 }
 
 TEST_P(StrategiesTest, ManyRoundsEndWithRequestsInFlight) {
-  for (int round = 0; round < 100 && !HasFatalFailure(); ++round) {
+  for (int round = 0; round < 200 && !HasFatalFailure(); ++round) {
     MAKE_WORLD(world, receive_options(1024, 8, 1u << 20));
     for (int i = 0; i < 20; ++i) world.add(i % 4 == 0 ? Kind::tcp : Kind::local);
     const std::uint64_t steps = random_() % 6;
