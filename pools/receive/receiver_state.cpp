@@ -23,12 +23,8 @@ ReceiverRecord* take_receiver_record() {
 }
 
 /// The classes up to the one that holds receive_bytes.
-std::vector<std::uint32_t> receive_sizes(PoolState& pool) {
-  const std::size_t largest = pool.classes().index_for(pool.options().receive_bytes);
-  if (largest == pool.classes().count()) {
-    throw Error(EINVAL, "no size class of the pool holds " + std::to_string(pool.options().receive_bytes) +
-                            " bytes: lower WEIR_RECV_BYTES or add a class to WEIR_CLASSES");
-  }
+std::vector<std::uint32_t> receive_sizes(const PoolState& pool) {
+  const std::size_t largest = receive_class(pool, pool.options().receive_bytes);
   std::vector<std::uint32_t> sizes;
   for (std::size_t i = 0; i <= largest; ++i) sizes.push_back(pool.classes()[i].bytes);
   return sizes;

@@ -18,15 +18,6 @@ namespace {
 
 constexpr std::uint32_t kMostEntries = 32768;
 
-Depot& depot_for(PoolState& pool, std::uint32_t buffer_bytes) {
-  const std::size_t index = pool.classes().index_for(buffer_bytes);
-  if (index == pool.classes().count()) {
-    throw Error(EINVAL, "no size class of the pool holds " + std::to_string(buffer_bytes) +
-                            " bytes: lower WEIR_RECV_BYTES or add a class to WEIR_CLASSES");
-  }
-  return pool.home_depot(index);
-}
-
 std::uint32_t checked_entries(std::uint32_t entries) {
   if (std::has_single_bit(entries) && entries <= kMostEntries) return entries;
   throw Error(EINVAL, "a buffer ring of " + std::to_string(entries) +
@@ -54,6 +45,15 @@ RingRecord* take_ring_record() {
 
 }  // namespace
 
+std::size_t receive_class(const PoolState& pool, std::uint32_t bytes) {
+  const std::size_t index = pool.classes().index_for(bytes);
+  if (index == pool.classes().count()) {
+    throw Error(EINVAL, "no size class of the pool holds " + std::to_string(bytes) +
+                            " bytes: lower WEIR_RECV_BYTES or add a class to WEIR_CLASSES");
+  }
+  return index;
+}
+
 RingMemory::RingMemory(PoolState& pool, std::size_t bytes)
     : pool_(pool), bytes_(bytes), memory_(pool.take_pages(bytes)) {
   if (memory_ == nullptr) {
@@ -70,7 +70,7 @@ RingSlots::RingSlots(PoolState& pool, io_uring& ring, std::uint16_t group, std::
       ring_(ring),
       group_(checked_group(group)),
       entries_(checked_entries(entries)),
-      depot_(depot_for(pool, buffer_bytes)),
+      depot_(pool.home_depot(receive_class(pool, buffer_bytes))),
       memory_(pool, entries * sizeof(io_uring_buf)),
       record_(take_ring_record()),
       held_(entries, nullptr) {

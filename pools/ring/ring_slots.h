@@ -10,6 +10,9 @@
 
 namespace weir::detail {
 
+/// Index of the class for receives of `bytes`. Throws Error when no class holds them.
+std::size_t receive_class(const PoolState& pool, std::uint32_t bytes);
+
 /// Memory of the pool for a ring's entries, given back at the end.
 class RingMemory {
  public:
