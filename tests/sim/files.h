@@ -1,0 +1,52 @@
+#pragma once
+
+#include <poll.h>
+
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+namespace weir::sim {
+
+/// The byte of a connection's stream at a position: a stream of its own for each, so that what is lost, doubled,
+/// misplaced or mixed up is seen at once.
+inline std::byte stream_byte(std::uint64_t id, std::uint64_t at) {
+  return static_cast<std::byte>((id * 0x9e37 + at) * 0x85ebca6b >> 13);
+}
+
+/// What a descriptor leads to: the near end of a connection, or an event.
+struct File {
+  std::uint64_t id = 0;       ///< of the stream; 0: an event
+  std::uint64_t arrived = 0;  ///< bytes that the far end has sent
+  std::uint64_t taken = 0;    ///< bytes that were received
+  bool finished = false;      ///< the far end sends no more
+  bool broken = false;        ///< the far end was reset: an error is due after the data
+  bool told_broken = false;
+  std::uint64_t signals = 0;  ///< of an event
+
+  bool has_data() const { return arrived > taken; }
+  bool readable() const { return has_data() || finished || broken || signals > 0; }
+  int events() const {
+    return POLLIN | (finished || broken ? POLLRDHUP : 0) | (broken ? POLLERR | POLLHUP : 0);
+  }
+
+  /// The next bytes, as many as there is room for; 0 at the end, or -errno. An error is told once.
+  int receive(std::span<std::byte> room);
+};
+
+/// Descriptors, of which the lowest free one is given out, as the kernel does.
+class FileTable {
+ public:
+  int open(std::shared_ptr<File> file);
+  /// nullptr when there is no such descriptor.
+  std::shared_ptr<File> at(int fd) const;
+  void close(int fd);
+
+ private:
+  std::vector<std::shared_ptr<File>> files_;
+};
+
+}  // namespace weir::sim
