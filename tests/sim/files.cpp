@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "sim/report.h"
+#include "sim/stream.h"
 
 namespace weir::sim {
 
@@ -13,7 +14,8 @@ int File::receive(std::span<std::byte> room) {
     return finished || broken ? 0 : -EAGAIN;
   }
   const std::size_t bytes = std::min<std::uint64_t>(room.size(), arrived - taken);
-  for (std::byte& each : room.first(bytes)) each = stream_byte(id, taken++);
+  write_stream(room.first(bytes), id, taken);
+  taken += bytes;
   return static_cast<int>(bytes);
 }
 

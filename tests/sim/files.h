@@ -11,12 +11,6 @@
 
 namespace weir::sim {
 
-/// The byte of a connection's stream at a position: a stream of its own for each, so that what is lost, doubled,
-/// misplaced or mixed up is seen at once.
-inline std::byte stream_byte(std::uint64_t id, std::uint64_t at) {
-  return static_cast<std::byte>((id * 0x9e37 + at) * 0x85ebca6b >> 13);
-}
-
 /// What a descriptor leads to: the near end of a connection, or an event.
 struct File {
   std::uint64_t id = 0;       ///< of the stream; 0: an event

@@ -125,7 +125,7 @@ void run(std::uint64_t seed, bool traced) {
   Random random(seed);
   World world(random);
   Acts acts(random);
-  const std::size_t steps = random.between(50, 400);
+  const std::size_t steps = random.between(50, 600);
   for (std::size_t step = 1; step <= steps; ++step) {
     begin_step(step);
     acts.happen(world);

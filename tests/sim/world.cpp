@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "sim/report.h"
+#include "sim/stream.h"
 
 namespace weir::sim {
 namespace {
@@ -216,11 +217,9 @@ void World::keep(Loan loan, std::uint64_t id, std::uint64_t at) { kept_.push_bac
 
 void World::drop(std::size_t index) {
   const Kept& kept = kept_[index];
-  std::uint64_t at = kept.at;
-  for (const std::byte each : kept.loan.bytes()) {
-    if (each != stream_byte(kept.id, at++)) {
-      violate("connection %llu: byte %llu is not what was sent", number(kept.id), number(at - 1));
-    }
+  const std::size_t right = match_stream(kept.loan.bytes(), kept.id, kept.at);
+  if (right < kept.loan.size()) {
+    violate("connection %llu: byte %llu is not what was sent", number(kept.id), number(kept.at + right));
   }
   kept_.erase(kept_.begin() + static_cast<std::ptrdiff_t>(index));
 }
@@ -243,15 +242,18 @@ void World::borrow() {
   Loan loan = pool_.lend(bytes);
   trace("user: borrows %u bytes: %s", bytes, loan ? "yes" : "none");
   if (!loan) return;
+  constexpr std::uint32_t kMarked = 64;
+  loan.truncate(kMarked);
   const std::uint64_t id = ++last_id_;
-  std::uint64_t at = 0;
-  for (std::byte& each : loan.bytes()) each = stream_byte(id, at++);
+  write_stream(loan.bytes(), id, 0);
   keep(std::move(loan), id, 0);
 }
 
 void World::borrow_all() {
-  constexpr int kMost = 100;
-  for (int i = 0; i < kMost; ++i) borrow();
+  for (std::size_t before = SIZE_MAX; before != kept_.size();) {
+    before = kept_.size();
+    borrow();
+  }
 }
 
 }  // namespace weir::sim

@@ -17,8 +17,6 @@ bool is_last(const Completion& completion) { return (completion.flags & IORING_C
 void World::check() {
   check_hands();
   check_counts();
-  const std::size_t parked = receiver_->parked();
-  if (parked > peers_.size() + kernel_.requests().size() + setup_.most_connections) violate("%zu are parked", parked);
 }
 
 /// No memory is the kernel's and the user's, or twice the kernel's.
