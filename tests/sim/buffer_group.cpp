@@ -1,6 +1,7 @@
 #include "sim/buffer_group.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "sim/report.h"
 
@@ -21,6 +22,7 @@ BufferGroup::Used BufferGroup::use(std::size_t bytes) {
   Used used;
   while (bytes > 0) {
     io_uring_buf& first = entry(0);
+    if (opened_.data == nullptr) opened_ = {at(0).data(), first.len};
     const auto part = static_cast<std::uint32_t>(std::min<std::size_t>(bytes, first.len));
     bytes -= part;
     if (incremental_) {
@@ -30,7 +32,7 @@ BufferGroup::Used BufferGroup::use(std::size_t bytes) {
       if (used.more) break;
     }
     ++head_;
-    ++used.whole;
+    used.whole.push_back(std::exchange(opened_, {}));
   }
   return used;
 }

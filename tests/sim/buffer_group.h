@@ -25,13 +25,14 @@ class BufferGroup {
   std::span<std::byte> at(unsigned ahead) const;
   std::uint16_t first_bid() const { return entry(0).bid; }
 
-  /// The next `bytes` of the first buffers are used. Returns how many buffers that are of them, and whether the last
-  /// still is the kernel's.
+  /// The next `bytes` of the first buffers are used.
   struct Used {
-    unsigned whole = 0;
-    bool more = false;
+    std::vector<Range> whole{};  ///< buffers that are the kernel's no more
+    bool more = false;           ///< the last still is
   };
   Used use(std::size_t bytes);
+  /// The first buffer, all of it, where a part of it is used already; else nothing.
+  Range opened() const { return opened_; }
 
   /// All that the kernel may write to.
   void add_ranges(std::vector<Range>& all) const;
@@ -46,6 +47,7 @@ class BufferGroup {
   std::uint16_t id_;
   bool incremental_;
   std::uint16_t head_ = 0;
+  Range opened_{};
 };
 
 }  // namespace weir::sim

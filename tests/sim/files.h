@@ -2,14 +2,22 @@
 
 #include <poll.h>
 
-#include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <span>
 #include <vector>
 
 namespace weir::sim {
+
+/// Memory that somebody has.
+struct Range {
+  const std::byte* data = nullptr;
+  std::size_t bytes = 0;
+
+  bool has(const std::byte* place) const { return place >= data && place < data + bytes; }
+};
 
 /// What a descriptor leads to: the near end of a connection, or an event.
 struct File {
@@ -19,7 +27,10 @@ struct File {
   bool finished = false;      ///< the far end sends no more
   bool broken = false;        ///< the far end was reset: an error is due after the data
   bool told_broken = false;
-  std::uint64_t signals = 0;  ///< of an event
+  bool starved = false;         ///< its last receive found no buffer
+  std::uint64_t buffers = 0;    ///< that were filled with its data
+  std::deque<Range> handed{};   ///< what the receiver has of it, and the user not yet
+  std::uint64_t signals = 0;    ///< of an event
 
   bool has_data() const { return arrived > taken; }
   bool readable() const { return has_data() || finished || broken || signals > 0; }

@@ -22,6 +22,30 @@ Kernel::~Kernel() { the_kernel = nullptr; }
 
 Kernel& Kernel::current() { return *the_kernel; }
 
+void Kernel::close(int fd) {
+  (void)epoll_.remove(fd);
+  files_.close(fd);
+}
+
+int Kernel::receive(int fd, std::span<std::byte> room) {
+  const std::shared_ptr<File> file = at(fd);
+  if (file == nullptr) violate("descriptor %d is received from, which is closed", fd);
+  const int result = file->receive(room.first(short_of(room.size())));
+  trace("kernel: recv of %llu: %d", static_cast<unsigned long long>(file->id), result);
+  if (result > 0) {
+    ++file->buffers;
+    file->starved = false;
+    file->handed.push_back({room.data(), static_cast<std::size_t>(result)});
+  }
+  return result;
+}
+
+int Kernel::peek(int fd) const {
+  const std::shared_ptr<File> file = at(fd);
+  if (file == nullptr) violate("descriptor %d is looked at, which is closed", fd);
+  return file->has_data() ? 1 : file->receive({});
+}
+
 void Kernel::submit() {
   for (const io_uring_sqe& each : queues_.take_submissions()) accept(each);
 }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "sim/buffer_group.h"
+#include "sim/epoll.h"
 #include "sim/files.h"
 #include "sim/personality.h"
 #include "sim/queues.h"
@@ -53,9 +54,17 @@ class Kernel {
 
   const Personality& personality() const { return personality_; }
   Queues& queues() { return queues_; }
-  FileTable& files() { return files_; }
+  Epoll& epoll() { return epoll_; }
   Time now() const { return now_; }
   void pass(Time::duration time) { now_ += time; }
+
+  int open(std::shared_ptr<File> file) { return files_.open(std::move(file)); }
+  std::shared_ptr<File> at(int fd) const { return files_.at(fd); }
+  /// Requests go on having the file.
+  void close(int fd);
+  /// As recv() and with MSG_PEEK, without waiting.
+  int receive(int fd, std::span<std::byte> room);
+  int peek(int fd) const;
 
   /// As io_uring_enter(): takes what was prepared.
   void submit();
@@ -79,7 +88,6 @@ class Kernel {
   void accept_poll(const io_uring_sqe& sqe);
   void accept_cancel(const io_uring_sqe& sqe);
   Request request_of(const io_uring_sqe& sqe);
-  void arm(Request request);
 
   /// Each is true when the request has ended, with its last completion posted.
   bool proceed(Request& request);
@@ -98,6 +106,7 @@ class Kernel {
   const Personality& personality_;
   Queues queues_;
   FileTable files_;
+  Epoll epoll_;
   std::vector<Request> requests_;
   std::vector<BufferGroup> groups_;
   Time now_{std::chrono::hours(1)};

@@ -28,8 +28,9 @@ bool Kernel::proceed_poll(Request& request) { return end(request, request.file->
 
 bool Kernel::proceed_receive(Request& request) {
   if (!request.group) {
-    const std::size_t room = short_of(request.buffer.size());
-    return end(request, request.file->receive(request.buffer.first(room)));
+    const int result = request.file->receive(request.buffer.first(short_of(request.buffer.size())));
+    if (result > 0) ++request.file->buffers;
+    return end(request, result);
   }
   for (std::size_t left = random_.between(1, kMostAtOnce); left > 0; --left) {
     if (receive_selected(request)) return true;
@@ -46,7 +47,7 @@ bool Kernel::receive_selected(Request& request) {
   if (!request.file->has_data()) return end(request, request.file->receive({}));
 
   const std::size_t buffers = request.bundle ? random_.between(1, std::min<std::size_t>(group->count(), kMostOfBundle)) : 1;
-  Completion told{.user_data = request.user_data};
+  Completion told{.user_data = request.user_data, .file = request.file};
   told.flags = IORING_CQE_F_BUFFER | static_cast<std::uint32_t>(group->first_bid()) << IORING_CQE_BUFFER_SHIFT;
   for (unsigned i = 0; i < buffers && request.file->has_data(); ++i) {
     std::span<std::byte> room = group->at(i);
@@ -58,9 +59,11 @@ bool Kernel::receive_selected(Request& request) {
     told.buffers.push_back({room.data(), static_cast<std::size_t>(bytes)});
     if (static_cast<std::size_t>(bytes) < wanted) break;
   }
-  const BufferGroup::Used used = group->use(static_cast<std::size_t>(told.result));
-  told.slots = used.whole;
+  BufferGroup::Used used = group->use(static_cast<std::size_t>(told.result));
+  told.slots = static_cast<unsigned>(used.whole.size());
+  request.file->buffers += told.slots;
   if (used.more) told.flags |= kMoreOfBuffer;
+  if (group->incremental()) told.retired = std::move(used.whole);
   const bool last = request.bundle && (group->count() == 0 || (group->incremental() && random_.chance(30)));
   return tell_data(request, std::move(told), last);
 }
@@ -70,6 +73,7 @@ bool Kernel::tell_data(Request& request, Completion completion, bool last) {
   const bool goes_on = request.multishot && !last && !queues_.full();
   if (goes_on) completion.flags |= IORING_CQE_F_MORE;
   if (request.file->has_data()) completion.flags |= IORING_CQE_F_SOCK_NONEMPTY;
+  request.file->starved = false;
   trace("kernel: receive %#llx: %d bytes%s", static_cast<unsigned long long>(request.user_data), completion.result,
         goes_on ? ", more to come" : "");
   queues_.post(std::move(completion));
@@ -77,7 +81,8 @@ bool Kernel::tell_data(Request& request, Completion completion, bool last) {
 }
 
 bool Kernel::end(Request& request, int result) {
-  Completion last{.user_data = request.user_data, .result = result};
+  Completion last{.user_data = request.user_data, .result = result, .file = request.file};
+  if (result == -ENOBUFS) request.file->starved = true;
   if (request.has_buffer()) last.buffers.push_back({request.buffer.data(), request.buffer.size()});
   trace("kernel: %s %#llx: %d", request.poll ? "poll" : "receive",
         static_cast<unsigned long long>(request.user_data), result);

@@ -132,6 +132,7 @@ void run(std::uint64_t seed, bool traced) {
     world.check();
     if (step % 32 == 0) world.check_pool();
   }
+  if (random.chance(30)) world.run_short();
   if (random.chance(70)) world.settle();
   world.end();
 }

@@ -5,24 +5,22 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
-#include <span>
+#include <memory>
 #include <vector>
+
+#include "sim/files.h"
 
 namespace weir::sim {
 
-/// Memory that somebody has.
-struct Range {
-  const std::byte* data = nullptr;
-  std::size_t bytes = 0;
-};
-
-/// What the kernel tells of a request, with the buffers that it brings back.
+/// What the kernel tells of a request, with the memory that it brings back.
 struct Completion {
   std::uint64_t user_data = 0;
   int result = 0;
   std::uint32_t flags = 0;
+  std::shared_ptr<File> file{};
   std::vector<Range> buffers{};
-  unsigned slots = 0;  ///< of a buffer ring that it empties
+  unsigned slots = 0;            ///< of a buffer ring that it empties
+  std::vector<Range> retired{};  ///< whole buffers of which it brings the last slice
 };
 
 /// The memory behind a struct io_uring, as the kernel reads and writes it, and the completions that found no room.

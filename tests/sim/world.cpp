@@ -1,17 +1,19 @@
 #include "sim/world.h"
 
-#include <weir/error.h>
-
 #include <algorithm>
+#include <cerrno>
 #include <utility>
 
 #include "sim/report.h"
-#include "sim/stream.h"
 
 namespace weir::sim {
 namespace {
 
 using std::chrono::milliseconds;
+
+constexpr std::uint16_t kFirstGroup = 64;
+constexpr std::uint16_t kGroupsApart = 256;
+constexpr int kEpoll = 1000;  // the descriptor of the epoll, which nobody looks at
 
 unsigned long long number(std::uint64_t value) { return value; }
 
@@ -21,27 +23,49 @@ World::World(Random& random)
     : random_(random),
       setup_(draw_setup(random)),
       kernel_(random, setup_.personality, setup_.shape),
-      pool_(setup_.options),
-      receiver_(std::make_unique<Receiver>(pool_, kernel_.queues().ring())) {}
+      pool_(setup_.options) {
+  for (std::size_t i = 0; i < setup_.receivers; ++i) {
+    const auto group = static_cast<std::uint16_t>(kFirstGroup + i * kGroupsApart);
+    receivers_.push_back(setup_.epoll ? std::make_unique<Receiver>(pool_, weir::Epoll{kEpoll}, group)
+                                      : std::make_unique<Receiver>(pool_, kernel_.queues().ring(), group));
+  }
+}
 
 World::~World() = default;
 
-/// One round of the server's loop, which sleeps when it has nothing to do.
+/// One round of the server's loop.
 void World::loop() {
-  const bool asleep = !awake_ && io_uring_cq_ready(&kernel_.queues().ring()) == 0;
-  if (!asleep || kernel_.now() >= receiver_->next_deadline()) turn();
-  kernel_.enter();
-  dispatch();
+  if (!can_sleep()) turn();
+  if (!setup_.epoll) kernel_.enter();
+  setup_.epoll ? dispatch_events() : dispatch();
+}
+
+/// The loop has nothing to do before it waits.
+bool World::can_sleep() {
+  const bool seen_all = setup_.epoll || io_uring_cq_ready(&kernel_.queues().ring()) == 0;
+  return !awake_ && seen_all && kernel_.now() < next_deadline();
+}
+
+Kernel::Time World::next_deadline() const {
+  Kernel::Time next = Kernel::Time::max();
+  for (const auto& each : receivers_) next = std::min(next, each->next_deadline());
+  return next;
 }
 
 void World::turn() {
   constexpr int kMostTurns = 1000;
-  int turns = 0;
-  while (receiver_->turn()) {
-    kernel_.submit();
-    if (++turns == kMostTurns) violate("turn() has more to do without end");
+  for (const auto& each : receivers_) {
+    int turns = 0;
+    bool more = true;
+    while (more) {
+      more = each->turn();
+      check_wakes();
+      kernel_.submit();
+      if (++turns == kMostTurns) violate("turn() has more to do without end");
+    }
   }
   awake_ = false;
+  for (const auto& each : peers_) note_parked(*each);
 }
 
 /// A batch of completions: all that there are, or the first of them.
@@ -51,11 +75,38 @@ void World::dispatch() {
   if (left > 1 && random_.chance(20)) left = random_.between(1, left);
   for (; left > 0; --left) {
     awake_ = true;
-    io_uring_cqe* cqe = &ring.cq.cqes[*ring.cq.khead & ring.cq.ring_mask];
-    if (!receiver_->owns(*cqe)) violate("the receiver disowns completion %#llx", cqe->user_data);
-    receiver_->complete(*cqe, [this](Inflow& inflow, Received what) { hand(inflow, std::move(what)); });
+    const io_uring_cqe& cqe = ring.cq.cqes[*ring.cq.khead & ring.cq.ring_mask];
+    note_seen(kernel_.queues().unseen().front());
+    owner_of(cqe).complete(cqe, [this](Inflow& inflow, Received what) { hand(inflow, std::move(what)); });
     io_uring_cq_advance(&ring, 1);
   }
+}
+
+void World::dispatch_events() {
+  for (const epoll_event& event : kernel_.epoll().wait(random_)) {
+    awake_ = true;
+    const auto owns = [&](const auto& each) { return each->owns(event); };
+    const auto owner = std::find_if(receivers_.begin(), receivers_.end(), owns);
+    if (owner == receivers_.end()) violate("no receiver owns event %#llx", number(event.data.u64));
+    (*owner)->complete(event, [this](Inflow& inflow, Received what) { hand(inflow, std::move(what)); });
+  }
+}
+
+Receiver& World::owner_of(const io_uring_cqe& cqe) {
+  const auto owns = [&](const auto& each) { return each->owns(cqe); };
+  const auto owner = std::find_if(receivers_.begin(), receivers_.end(), owns);
+  if (owner == receivers_.end()) violate("no receiver owns completion %#llx", number(cqe.user_data));
+  return **owner;
+}
+
+/// From here on the receiver has what the completion brings.
+void World::note_seen(const Completion& completion) {
+  if (completion.result > 0 && !completion.buffers.empty()) {
+    auto& handed = completion.file->handed;
+    handed.insert(handed.end(), completion.buffers.begin(), completion.buffers.end());
+    if (completion.slots == 0) handed.back().bytes = static_cast<std::size_t>(completion.result);
+  }
+  retired_.insert(retired_.end(), completion.retired.begin(), completion.retired.end());
 }
 
 void World::hand(Inflow& inflow, Received received) {
@@ -63,6 +114,7 @@ void World::hand(Inflow& inflow, Received received) {
   const auto known = [&](const auto& each) { return each.get() == &peer; };
   if (std::none_of(peers_.begin(), peers_.end(), known)) violate("a handler is called for an inflow that is gone");
   if (peer.ended) violate("connection %llu: its handler is called after the end", number(peer.file->id));
+  if (peer.paused) violate("connection %llu: its handler is called while it is paused", number(peer.file->id));
   if (received.closed()) {
     note_end(peer, received.error);
   } else {
@@ -74,6 +126,11 @@ void World::hand(Inflow& inflow, Received received) {
 void World::take_data(Peer& peer, Received& received) {
   const std::uint64_t at = peer.received;
   trace("user: %u bytes of %llu at %llu", received.data.size(), number(peer.file->id), number(at));
+  auto& handed = peer.file->handed;
+  const bool right = !handed.empty() && handed.front().data == received.data.data() &&
+                     handed.front().bytes == received.data.size();
+  if (!right) violate("connection %llu is not given what the kernel filled", number(peer.file->id));
+  handed.pop_front();
   peer.received += received.data.size();
   peer.active = kernel_.now();
   kept_.push_back({std::move(received.data), peer.file->id, at});
@@ -87,7 +144,7 @@ void World::note_end(Peer& peer, int error) {
   const bool whole = peer.received == file.arrived;
   const bool late = deadline > milliseconds(0) && kernel_.now() - peer.active >= deadline;
   const bool right = (error == 0 && file.finished && whole) || (error == ECONNRESET && file.broken && whole) ||
-                     (error == ETIMEDOUT && late && !peer.paused);
+                     (error == ETIMEDOUT && late && file.handed.empty());
   if (!right) {
     violate("connection %llu is told of error %d, with %llu of %llu bytes received", number(file.id), error,
             number(peer.received), number(file.arrived));
@@ -100,160 +157,6 @@ void World::act_in_handler() {
   constexpr void (World::*kActs[])() = {&World::stop, &World::stop,     &World::pause,    &World::resume,
                                         &World::open, &World::drop_one, &World::drop_all, &World::borrow};
   (this->*random_.pick(kActs))();
-}
-
-// The far ends.
-
-Peer* World::some_peer() {
-  if (peers_.empty()) return nullptr;
-  Peer* const peer = peers_[random_.below(peers_.size())].get();
-  return peer->ended ? nullptr : peer;
-}
-
-void World::speak() {
-  Peer* const peer = some_peer();
-  if (peer == nullptr || peer->file->finished || peer->file->broken) return;
-  const std::size_t buffer = setup_.options.receive_bytes;
-  const std::size_t bytes = random_.chance(70) ? random_.between(1, 300) : random_.between(1, 3 * buffer);
-  peer->file->arrived += bytes;
-  trace("far: %llu sends %zu", number(peer->file->id), bytes);
-  kernel_.run_unasked();
-}
-
-void World::finish() {
-  Peer* const peer = some_peer();
-  if (peer == nullptr) return;
-  peer->file->finished = true;
-  trace("far: %llu sends no more", number(peer->file->id));
-  kernel_.run_unasked();
-}
-
-void World::reset_far() {
-  Peer* const peer = some_peer();
-  if (peer == nullptr || peer->file->finished) return;
-  peer->file->broken = true;
-  trace("far: %llu is reset", number(peer->file->id));
-  kernel_.run_unasked();
-}
-
-/// Only a loop that sleeps lets time pass.
-void World::pass_time() {
-  if (awake_) return loop();
-  const milliseconds time(random_.chance(80) ? random_.between(0, 3) : random_.between(0, 1500));
-  kernel_.pass(time);
-  trace("clock: %lld ms", static_cast<long long>(time.count()));
-}
-
-// The user, on the loop's own thread.
-
-void World::open() {
-  awake_ = true;
-  const auto ended = std::find_if(peers_.begin(), peers_.end(), [](const auto& each) { return each->ended; });
-  if (ended == peers_.end() && peers_.size() == setup_.most_connections) return;
-  Peer& peer = ended != peers_.end() ? **ended : *peers_.emplace_back(std::make_unique<Peer>());
-  peer.file = std::make_shared<File>(File{.id = ++last_id_});
-  peer.fd = kernel_.files().open(peer.file);
-  peer.received = 0;
-  peer.paused = peer.ended = false;
-  peer.active = kernel_.now();
-  const Strategy strategy = draw_strategy(random_, setup_.personality);
-  trace("user: %llu starts as descriptor %d, %s", number(last_id_), peer.fd, name_of(strategy));
-  try {
-    receiver_->start(peer, peer.fd, strategy);
-  } catch (const Error&) {
-    trace("user: refused");
-    close(peer);
-  }
-}
-
-/// Stopped by name, or by the inflow's end; its descriptor may be another connection's at once.
-void World::stop() {
-  if (peers_.empty()) return;
-  awake_ = true;
-  Peer& peer = *peers_[random_.below(peers_.size())];
-  trace("user: %llu is stopped%s", number(peer.file->id), peer.ended ? " after its end" : "");
-  const bool by_name = random_.chance(50);
-  if (by_name) receiver_->stop(peer);
-  if (by_name && !peer.ended) close(peer);
-  if (!by_name) remove(peer);
-}
-
-/// What turn() prepared is submitted first, as it may be of this file.
-void World::close(Peer& peer) {
-  kernel_.submit();
-  kernel_.files().close(peer.fd);
-  peer.ended = true;
-}
-
-void World::remove(Peer& peer) {
-  const bool open = !peer.ended;
-  const int fd = peer.fd;
-  std::erase_if(peers_, [&](const auto& each) { return each.get() == &peer; });
-  kernel_.submit();
-  if (open) kernel_.files().close(fd);
-}
-
-void World::pause() {
-  Peer* const peer = some_peer();
-  if (peer == nullptr) return;
-  awake_ = true;
-  trace("user: %llu is paused", number(peer->file->id));
-  peer->paused = true;
-  receiver_->pause(*peer);
-}
-
-void World::resume() {
-  Peer* const peer = some_peer();
-  if (peer == nullptr) return;
-  awake_ = true;
-  trace("user: %llu is resumed", number(peer->file->id));
-  if (std::exchange(peer->paused, false)) peer->active = kernel_.now();
-  receiver_->resume(*peer);
-}
-
-// The user, on whichever thread: the loop does not notice.
-
-void World::keep(Loan loan, std::uint64_t id, std::uint64_t at) { kept_.push_back({std::move(loan), id, at}); }
-
-void World::drop(std::size_t index) {
-  const Kept& kept = kept_[index];
-  const std::size_t right = match_stream(kept.loan.bytes(), kept.id, kept.at);
-  if (right < kept.loan.size()) {
-    violate("connection %llu: byte %llu is not what was sent", number(kept.id), number(kept.at + right));
-  }
-  kept_.erase(kept_.begin() + static_cast<std::ptrdiff_t>(index));
-}
-
-void World::drop_one() {
-  if (kept_.empty()) return;
-  trace("user: drops one of %zu", kept_.size());
-  drop(random_.below(kept_.size()));
-}
-
-void World::drop_all() {
-  trace("user: drops all %zu", kept_.size());
-  while (!kept_.empty()) drop(kept_.size() - 1);
-}
-
-/// Another part of the program uses the pool too.
-void World::borrow() {
-  const std::vector<std::uint32_t>& classes = setup_.options.classes;
-  const std::uint32_t bytes = classes[random_.below(classes.size())];
-  Loan loan = pool_.lend(bytes);
-  trace("user: borrows %u bytes: %s", bytes, loan ? "yes" : "none");
-  if (!loan) return;
-  constexpr std::uint32_t kMarked = 64;
-  loan.truncate(kMarked);
-  const std::uint64_t id = ++last_id_;
-  write_stream(loan.bytes(), id, 0);
-  keep(std::move(loan), id, 0);
-}
-
-void World::borrow_all() {
-  for (std::size_t before = SIZE_MAX; before != kept_.size();) {
-    before = kept_.size();
-    borrow();
-  }
 }
 
 }  // namespace weir::sim

@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "sim/kernel.h"
@@ -16,12 +16,18 @@ namespace weir::sim {
 
 /// A connection of the server's.
 struct Peer final : Inflow {
+  Receiver* receiver = nullptr;
+  Strategy strategy = Strategy::automatic;
   int fd = -1;
   std::shared_ptr<File> file{};
   std::uint64_t received = 0;
   bool paused = false;
-  bool ended = false;  ///< it was told of the end, and its descriptor is closed
+  bool ended = false;  ///< it was told of the end, or stopped, and its descriptor is closed
   Kernel::Time active{};
+  /// While it is parked: how many bytes it had taken before, and how many buffers each other may have taken.
+  bool parked = false;
+  std::uint64_t taken_before = 0;
+  std::unordered_map<std::uint64_t, std::uint64_t> allowed{};
 };
 
 /// Bytes of a connection that the user keeps.
@@ -31,8 +37,8 @@ struct Kept {
   std::uint64_t at = 0;  ///< in the stream
 };
 
-/// A server in miniature: one loop, a receiver, its connections and their far ends, and a user who keeps what comes.
-/// The loop sleeps as a real one does: what happens while it sleeps is noticed only if a completion or the receiver's
+/// A server in miniature: one loop, its receivers, their connections and the far ends, and a user who keeps what comes.
+/// The loop sleeps as a real one does: what happens while it sleeps is noticed only if a completion or a receiver's
 /// deadline wakes it.
 class World {
  public:
@@ -61,29 +67,52 @@ class World {
   void check();
   /// The same of the pool, by walking all of it.
   void check_pool() const;
+  /// Without a buffer to be had the loop sleeps, and each that comes home is used.
+  void run_short();
   /// With every loan dropped, all that was sent arrives, nobody waits for a buffer, and who is silent holds nothing.
   void settle();
   /// Stops all, drains, and finds every buffer at home.
   void end();
 
  private:
+  // world.cpp: the loop and its handlers
   void turn();
+  bool can_sleep();
+  Kernel::Time next_deadline() const;
   void dispatch();
+  void dispatch_events();
+  void note_seen(const Completion& completion);
+  Receiver& owner_of(const io_uring_cqe& cqe);
   void hand(Inflow& inflow, Received received);
-  void act_in_handler();
   void take_data(Peer& peer, Received& received);
   void note_end(Peer& peer, int error);
+  void act_in_handler();
+
+  // user.cpp: what the user and the far ends do
+  Peer* some_peer();
+  void start(Peer& peer);
   void close(Peer& peer);
   void remove(Peer& peer);
-  Peer* some_peer();
-  void keep(Loan loan, std::uint64_t id, std::uint64_t at);
   void drop(std::size_t index);
 
+  // world_checks.cpp: what must hold after every step
   void check_hands();
-  void check_counts();
+  void check_user();
+  void check_kernel();
+  void check_quiet();
+  void check_parked();
+  void check_wakes();
+  void note_parked(Peer& peer);
+  bool is_parked(const Peer& peer);
+  std::uint64_t may_still_take(const Peer& peer) const;
+  std::size_t in_flight_of(const Receiver& receiver);
+
+  // world_ends.cpp: what must hold at rest
   void rest();
   void check_arrived();
   void check_paused();
+  void check_shortage();
+  std::size_t parked() const;
   void let_time_pass();
   void say_more();
 
@@ -91,12 +120,13 @@ class World {
   const Setup setup_;
   Kernel kernel_;
   Pool pool_;
-  std::unique_ptr<Receiver> receiver_;
+  std::vector<std::unique_ptr<Receiver>> receivers_;
   std::vector<std::unique_ptr<Peer>> peers_;
   std::vector<Kept> kept_;
+  std::vector<Range> retired_;  ///< buffers of incremental rings of which the user may have slices
   std::uint64_t last_id_ = 0;
-  bool awake_ = true;       ///< the loop's own thread has done something since its last turn
-  bool calm_ = false;       ///< handlers do nothing more
+  bool awake_ = true;  ///< the loop's own thread has done something since its last turn
+  bool calm_ = false;  ///< handlers do nothing more
 };
 
 }  // namespace weir::sim

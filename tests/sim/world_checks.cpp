@@ -1,22 +1,33 @@
 #include <algorithm>
 
+#include "core/strategies.h"
 #include "sim/report.h"
 #include "sim/world.h"
 
-// What must hold in the simulated world.
+// What must hold in the simulated world after every step.
 
 namespace weir::sim {
 namespace {
 
 unsigned long long number(std::uint64_t value) { return value; }
 
+bool has_buffer(const io_uring_sqe& sqe) { return sqe.opcode == IORING_OP_RECV && sqe.addr != 0; }
+
 bool is_last(const Completion& completion) { return (completion.flags & IORING_CQE_F_MORE) == 0; }
+
+const Range* find(const std::vector<Range>& ranges, const std::byte* place) {
+  const auto found = std::find_if(ranges.begin(), ranges.end(), [&](const Range& each) { return each.has(place); });
+  return found != ranges.end() ? &*found : nullptr;
+}
 
 }  // namespace
 
 void World::check() {
   check_hands();
-  check_counts();
+  check_user();
+  check_kernel();
+  check_quiet();
+  check_parked();
 }
 
 /// No memory is the kernel's and the user's, or twice the kernel's.
@@ -27,10 +38,14 @@ void World::check_hands() {
     if (each.has_buffer()) all.push_back({each.buffer.data(), each.buffer.size()});
   }
   for (const io_uring_sqe* each : kernel_.queues().prepared()) {
-    if (each->opcode == IORING_OP_RECV && each->addr != 0)
-      all.push_back({reinterpret_cast<const std::byte*>(each->addr), each->len});
+    if (has_buffer(*each)) all.push_back({reinterpret_cast<const std::byte*>(each->addr), each->len});
   }
-  for (const Completion& each : kernel_.queues().unseen()) all.insert(all.end(), each.buffers.begin(), each.buffers.end());
+  for (const Completion& each : kernel_.queues().unseen()) {
+    all.insert(all.end(), each.buffers.begin(), each.buffers.end());
+  }
+  for (const auto& each : peers_) {
+    if (!each->ended) all.insert(all.end(), each->file->handed.begin(), each->file->handed.end());
+  }
   for (const Kept& each : kept_) all.push_back({each.loan.data(), each.loan.size()});
 
   std::sort(all.begin(), all.end(), [](const Range& a, const Range& b) { return a.data < b.data; });
@@ -41,33 +56,150 @@ void World::check_hands() {
   }
 }
 
-/// The law, and that the pool's counts are what the kernel and the user really have.
-void World::check_counts() {
+/// The law; and the pool counts as the user's what the user has or a receiver keeps for a connection.
+void World::check_user() {
   const Counts counts = pool_.counts();
   if (!counts.law_holds()) violate("the law does not hold");
-  if (counts.user != kept_.size()) violate("%zu loans are out, but %llu are counted", kept_.size(), number(counts.user));
 
+  std::vector<Range> being_filled;
+  for (const BufferGroup& each : kernel_.groups()) {
+    if (each.opened().data != nullptr) being_filled.push_back(each.opened());
+  }
+  for (const Completion& each : kernel_.queues().unseen()) {
+    being_filled.insert(being_filled.end(), each.retired.begin(), each.retired.end());
+  }
+  std::uint64_t whole = 0;
+  std::vector<Range> in_slices;
+  const auto count = [&](const std::byte* place) {
+    if (find(being_filled, place) != nullptr || find(in_slices, place) != nullptr) return;
+    const Range* const retired = find(retired_, place);
+    retired != nullptr ? in_slices.push_back(*retired) : void(++whole);
+  };
+  for (const Kept& each : kept_) count(each.loan.data());
+  for (const auto& peer : peers_) {
+    if (peer->ended) continue;
+    for (const Range& each : peer->file->handed) count(each.data);
+  }
+  if (counts.user != whole + in_slices.size()) {
+    violate("the user has %zu buffers, but %llu are counted", whole + in_slices.size(), number(counts.user));
+  }
+  retired_ = in_slices;
+}
+
+/// The pool counts as the kernel's what the kernel has, or has given back without anybody having seen it.
+void World::check_kernel() {
+  if (setup_.epoll) return;
   std::uint64_t in_rings = 0;
   for (const BufferGroup& each : kernel_.groups()) in_rings += each.count();
   std::uint64_t requested = 0;
-  std::size_t in_flight = kernel_.requests().size() + kernel_.queues().prepared().size();
   for (const Request& each : kernel_.requests()) requested += each.has_buffer();
-  for (const io_uring_sqe* each : kernel_.queues().prepared()) {
-    requested += each->opcode == IORING_OP_RECV && each->addr != 0;
-  }
+  for (const io_uring_sqe* each : kernel_.queues().prepared()) requested += has_buffer(*each);
   for (const Completion& each : kernel_.queues().unseen()) {
     in_rings += each.slots;
     requested += (each.flags & IORING_CQE_F_BUFFER) == 0 && !each.buffers.empty();
-    in_flight += is_last(each);
   }
+  const Counts counts = pool_.counts();
   if (counts.kernel_ring != in_rings) {
     violate("rings have %llu buffers, but %llu are counted", number(in_rings), number(counts.kernel_ring));
   }
   if (counts.kernel_request != requested) {
     violate("requests have %llu buffers, but %llu are counted", number(requested), number(counts.kernel_request));
   }
-  if (receiver_->quiet() != (in_flight == 0)) {
-    violate("%zu requests are in flight, and quiet() is %s", in_flight, receiver_->quiet() ? "true" : "false");
+}
+
+/// A receiver is quiet when the kernel has nothing of it, and only then.
+void World::check_quiet() {
+  for (const auto& each : receivers_) {
+    const std::size_t in_flight = in_flight_of(*each);
+    if (each->quiet() != (in_flight == 0)) {
+      violate("%zu requests are in flight, and quiet() is %s", in_flight, each->quiet() ? "true" : "false");
+    }
+  }
+}
+
+std::size_t World::in_flight_of(const Receiver& receiver) {
+  std::size_t in_flight = 0;
+  const auto count = [&](std::uint64_t user_data) {
+    io_uring_cqe cqe{};
+    cqe.user_data = user_data;
+    in_flight += receiver.owns(cqe);
+  };
+  for (const std::uint64_t each : kernel_.epoll().names()) {
+    epoll_event event{};
+    event.data.u64 = each;
+    in_flight += receiver.owns(event);
+  }
+  for (const Request& each : kernel_.requests()) count(each.user_data);
+  for (const io_uring_sqe* each : kernel_.queues().prepared()) count(each->user_data);
+  for (const Completion& each : kernel_.queues().unseen()) {
+    if (is_last(each)) count(each.user_data);
+  }
+  return in_flight;
+}
+
+/// A turn arms no more of those that found no buffer than there are buffers: the others would only fail again.
+void World::check_wakes() {
+  std::unordered_map<unsigned, unsigned> armed;
+  for (const io_uring_sqe* each : kernel_.queues().prepared()) {
+    const bool picks = each->opcode == IORING_OP_RECV && (each->flags & IOSQE_BUFFER_SELECT) != 0 &&
+                       (each->ioprio & IORING_RECVSEND_POLL_FIRST) == 0;
+    const std::shared_ptr<File> file = picks ? kernel_.at(each->fd) : nullptr;
+    if (file == nullptr || !file->starved || !file->readable()) continue;
+    trace("user: %llu, which found no buffer, is armed again", number(file->id));
+    ++armed[each->buf_group];
+  }
+  for (const BufferGroup& each : kernel_.groups()) {
+    const auto found = armed.find(each.id());
+    if (found != armed.end() && found->second > each.count()) {
+      violate("%u receives that found no buffer are armed again, for %u buffers", found->second, each.count());
+    }
+  }
+}
+
+/// It has data, is wanted, and nothing is under way for it. To be asked after a turn.
+bool World::is_parked(const Peer& peer) {
+  if (peer.ended || peer.paused || !peer.file->has_data() || !peer.file->handed.empty()) return false;
+  const auto same = [&](const auto& each) { return each.file == peer.file; };
+  return !kernel_.epoll().watches(*peer.file) &&
+         std::none_of(kernel_.requests().begin(), kernel_.requests().end(), same) &&
+         std::none_of(kernel_.queues().unseen().begin(), kernel_.queues().unseen().end(), same);
+}
+
+/// From now on the others may take what the kernel has for them, and no more until this one has had a buffer.
+void World::note_parked(Peer& peer) {
+  if (peer.parked || !is_parked(peer)) return;
+  if (peer.receiver->parked() == 0) violate("connection %llu has data and is forgotten", number(peer.file->id));
+  peer.parked = true;
+  peer.taken_before = peer.file->taken;
+  peer.allowed.clear();
+  for (const auto& each : peers_) peer.allowed[each->file->id] = each->file->buffers + may_still_take(*each);
+}
+
+/// How many buffers are there for it already: its own, its ring's, or the one that it is parked for. A lazy ring is
+/// given one for each of those that are parked, which others of the ring may be faster to take.
+std::uint64_t World::may_still_take(const Peer& peer) const {
+  const std::uint64_t first_in_line = peer.parked ? 1 : 0;
+  const auto has_own = [&](const Request& each) { return each.has_buffer() && each.file == peer.file; };
+  if (setup_.epoll || std::any_of(kernel_.requests().begin(), kernel_.requests().end(), has_own)) return 1;
+  std::uint64_t in_rings = 0;
+  for (const BufferGroup& each : kernel_.groups()) in_rings += each.count();
+  const auto is_lazy = [](Strategy each) { return each != Strategy::automatic && detail::facts_of(each).lazy; };
+  const bool lazy = std::any_of(setup_.strategies.begin(), setup_.strategies.end(), is_lazy);
+  return first_in_line + in_rings + (lazy ? peers_.size() : 0);
+}
+
+void World::check_parked() {
+  for (const auto& first : peers_) {
+    if (first->ended || first->paused || first->file->taken != first->taken_before) first->parked = false;
+    if (!first->parked) continue;
+    for (const auto& each : peers_) {
+      const auto allowed = first->allowed.find(each->file->id);
+      const bool ours = each->receiver == first->receiver && !each->ended && allowed != first->allowed.end();
+      if (ours && each->file->buffers > allowed->second) {
+        violate("connection %llu is served before %llu, which is parked", number(each->file->id),
+                number(first->file->id));
+      }
+    }
   }
 }
 
@@ -75,109 +207,7 @@ void World::check_pool() const {
   if (const std::string problem = pool_.check_all(); !problem.empty()) violate("%s", problem.c_str());
   std::size_t bytes = 0;
   for (const Grade& each : pool_.grades()) bytes += each.bytes;
-  if (bytes > setup_.options.bytes) violate("the pool mapped %zu bytes, more than its budget", bytes);
-}
-
-void World::settle() {
-  calm_ = true;
-  drop_all();
-  rest();
-  check_paused();
-  check_arrived();
-  for (const auto& each : peers_) {
-    if (each->ended || !each->paused) continue;
-    awake_ = true;
-    each->paused = false;
-    each->active = kernel_.now();
-    receiver_->resume(*each);
-  }
-  rest();
-  check_arrived();
-  let_time_pass();
-  say_more();
-}
-
-/// Runs until the loop sleeps and nothing will wake it.
-void World::rest() {
-  constexpr int kMostRounds = 20'000;
-  for (int round = 0; round < kMostRounds; ++round) {
-    loop();
-    check();
-    const bool asleep = !awake_ && io_uring_cq_ready(&kernel_.queues().ring()) == 0;
-    if (asleep && !kernel_.has_work() && kernel_.now() < receiver_->next_deadline()) return;
-  }
-  violate("the loop never comes to rest");
-}
-
-/// Nobody waits for a buffer, and all of every connection has come, but of those that are paused.
-void World::check_arrived() {
-  if (const std::size_t parked = receiver_->parked(); parked > 0) violate("%zu connections are parked for ever", parked);
-  for (const auto& each : peers_) {
-    const File& file = *each->file;
-    if (each->ended || each->paused) continue;
-    if (each->received != file.arrived) {
-      violate("connection %llu waits for ever: %llu of %llu bytes received", number(file.id), number(each->received),
-              number(file.arrived));
-    }
-    if (file.finished || file.broken) violate("connection %llu is never told of its end", number(file.id));
-  }
-}
-
-void World::check_paused() {
-  for (const auto& peer : peers_) {
-    if (peer->ended || !peer->paused) continue;
-    for (const Request& each : kernel_.requests()) {
-      if (each.file == peer->file) violate("connection %llu is paused and has a request", number(peer->file->id));
-    }
-  }
-}
-
-/// Who is silent for so long ends, where that is asked for, or holds no buffer and only polls.
-void World::let_time_pass() {
-  constexpr int kMostAlarms = 4000;
-  int alarms = 0;
-  for (; receiver_->next_deadline() != Kernel::Time::max(); ++alarms) {
-    if (alarms == kMostAlarms) violate("the receiver's deadlines never end");
-    kernel_.pass(std::max(Kernel::Time::duration(0), receiver_->next_deadline() - kernel_.now()));
-    rest();
-  }
-  if (setup_.options.idle_ms > 0) {
-    for (const Request& each : kernel_.requests()) {
-      if (!each.poll) violate("connection %llu is idle and does not wait by poll", number(each.file->id));
-    }
-  }
-  if (setup_.options.deadline_ms == 0) return;
-  for (const auto& each : peers_) {
-    if (!each->ended) violate("connection %llu is silent and is not timed out", number(each->file->id));
-  }
-}
-
-/// Who has been silent hears of more, and of the end.
-void World::say_more() {
-  for (const auto& each : peers_) {
-    if (!each->ended) each->file->arrived += random_.between(1, 2000);
-  }
-  rest();
-  check_arrived();
-  for (const auto& each : peers_) (random_.chance(50) ? each->file->finished : each->file->broken) = true;
-  rest();
-  check_arrived();
-}
-
-void World::end() {
-  trace("user: stops all");
-  calm_ = true;
-  awake_ = true;
-  receiver_->stop_all();
-  rest();
-  if (!receiver_->quiet()) violate("%zu requests never end", kernel_.requests().size());
-  peers_.clear();
-  receiver_.reset();
-  const Counts counts = pool_.counts();
-  if (counts.kernel_ring + counts.kernel_request != 0) violate("the kernel has buffers after the receiver's end");
-  drop_all();
-  if (pool_.counts().user != 0) violate("the user has buffers without a loan");
-  check_pool();
+  if (bytes > setup_.options.max_bytes) violate("the pool mapped %zu bytes, more than its budget", bytes);
 }
 
 }  // namespace weir::sim

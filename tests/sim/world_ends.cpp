@@ -1,0 +1,153 @@
+#include <algorithm>
+
+#include "core/counts.h"
+#include "sim/report.h"
+#include "sim/world.h"
+#include "slab/pool_state.h"
+
+// What must hold in the simulated world when it comes to rest.
+
+namespace weir::sim {
+namespace {
+
+unsigned long long number(std::uint64_t value) { return value; }
+
+}  // namespace
+
+/// Runs until the loop sleeps and nothing will wake it.
+void World::rest() {
+  constexpr int kMostRounds = 10'000;
+  for (int round = 0; round < kMostRounds; ++round) {
+    loop();
+    check();
+    if (can_sleep() && !(setup_.epoll ? kernel_.epoll().has_events() : kernel_.has_work())) return;
+  }
+  violate("the loop never comes to rest");
+}
+
+void World::run_short() {
+  trace("user: takes all there is");
+  calm_ = true;
+  for (const auto& each : peers_) {
+    if (!each->ended && !each->file->finished) each->file->arrived += random_.between(1, 300);
+  }
+  borrow_all();
+  rest();
+  while (!kept_.empty()) {
+    check_shortage();
+    drop_one();
+    rest();
+  }
+}
+
+/// Nobody waits for a buffer while there is one.
+void World::check_shortage() {
+  if (parked() == 0) return;
+  if (pool_.state().free_bytes() >= setup_.options.slab_bytes) violate("connections are parked, and there is memory");
+  for (std::size_t i = 0; i < setup_.options.classes.size(); ++i) {
+    if (setup_.options.classes[i] > setup_.options.receive_bytes) break;
+    const Counts counts = detail::counts_of_lane(detail::segment(), pool_.state().home_depot(i).lane_index());
+    if (counts.free + counts.cached > 0) violate("%zu connections are parked, and there are buffers", parked());
+  }
+}
+
+void World::settle() {
+  calm_ = true;
+  drop_all();
+  rest();
+  check_paused();
+  check_arrived();
+  for (const auto& each : peers_) {
+    if (each->ended || !each->paused) continue;
+    awake_ = true;
+    each->paused = false;
+    each->active = kernel_.now();
+    each->receiver->resume(*each);
+  }
+  rest();
+  check_arrived();
+  let_time_pass();
+  say_more();
+}
+
+std::size_t World::parked() const {
+  std::size_t parked = 0;
+  for (const auto& each : receivers_) parked += each->parked();
+  return parked;
+}
+
+/// Nobody waits for a buffer, and all of every connection has come, but of those that are paused.
+void World::check_arrived() {
+  if (parked() > 0) violate("%zu connections are parked for ever", parked());
+  for (const auto& each : peers_) {
+    const File& file = *each->file;
+    if (each->ended || each->paused) continue;
+    if (each->received != file.arrived) {
+      violate("connection %llu waits for ever: %llu of %llu bytes received", number(file.id), number(each->received),
+              number(file.arrived));
+    }
+    if (file.finished || file.broken) violate("connection %llu is never told of its end", number(file.id));
+  }
+}
+
+void World::check_paused() {
+  for (const auto& peer : peers_) {
+    if (peer->ended || !peer->paused) continue;
+    for (const Request& each : kernel_.requests()) {
+      if (each.file == peer->file) violate("connection %llu is paused and has a request", number(peer->file->id));
+    }
+    if (kernel_.epoll().watches(*peer->file)) violate("connection %llu is paused and watched", number(peer->file->id));
+  }
+}
+
+/// Who is silent for so long ends, where that is asked for, or holds no buffer and only polls.
+void World::let_time_pass() {
+  constexpr int kMostAlarms = 4000;
+  for (int alarms = 0; next_deadline() != Kernel::Time::max(); ++alarms) {
+    if (alarms == kMostAlarms) violate("the receivers' deadlines never end");
+    kernel_.pass(std::max(Kernel::Time::duration(0), next_deadline() - kernel_.now()));
+    rest();
+  }
+  if (setup_.options.idle_ms > 0) {
+    for (const Request& each : kernel_.requests()) {
+      if (!each.poll) violate("connection %llu is idle and does not wait by poll", number(each.file->id));
+    }
+  }
+  if (setup_.options.deadline_ms == 0) return;
+  for (const auto& each : peers_) {
+    if (!each->ended) violate("connection %llu is silent and is not timed out", number(each->file->id));
+  }
+}
+
+/// Who has been silent hears of more, and of the end.
+void World::say_more() {
+  for (const auto& each : peers_) {
+    if (!each->ended) each->file->arrived += random_.between(1, 2000);
+  }
+  rest();
+  check_arrived();
+  for (const auto& each : peers_) (random_.chance(50) ? each->file->finished : each->file->broken) = true;
+  rest();
+  check_arrived();
+}
+
+void World::end() {
+  trace("user: stops all");
+  calm_ = true;
+  awake_ = true;
+  for (const auto& each : receivers_) each->stop_all();
+  for (const auto& each : peers_) each->ended = true;
+  rest();
+  for (const auto& each : receivers_) {
+    if (!each->quiet()) violate("%zu requests never end", kernel_.requests().size());
+  }
+  peers_.clear();
+  receivers_.clear();
+  const Counts counts = pool_.counts();
+  if (counts.kernel_ring + counts.kernel_request != 0) violate("the kernel has buffers after the receivers' end");
+  drop_all();
+  if (pool_.counts().user != 0) violate("the user has buffers without a loan");
+  check_pool();
+}
+
+}  // namespace weir::sim
