@@ -124,7 +124,7 @@ TEST_P(StrategiesIdleTest, TheSilentEndAtTheDeadlineAndOthersDoNot) {
   Peer& silent = world.add();
   Peer& speaker = world.add();
   Peer& paused = world.add();
-  world.receiver->pause(paused);
+  world.pause(paused);
   while (!silent.ended && !HasFatalFailure()) {
     world.speak(speaker, 10);
     world.step(5ms);
@@ -133,7 +133,7 @@ TEST_P(StrategiesIdleTest, TheSilentEndAtTheDeadlineAndOthersDoNot) {
   EXPECT_GE(World::Clock::now() - began, 150ms);
   EXPECT_EQ(silent.error, ETIMEDOUT);
   EXPECT_FALSE(speaker.ended || paused.ended);
-  world.receiver->resume(paused);
+  world.resume(paused);
   world.run_until([&] { return testing::all_ended(world); });
   EXPECT_EQ(paused.error, ETIMEDOUT);
   EXPECT_EQ(speaker.error, ETIMEDOUT);
@@ -231,8 +231,8 @@ TEST_P(StrategiesIdleTest, ParkedOnesCanPauseResumeStopAndGo) {
   for (int i = 0; i < 40; ++i) world.speak(world.add(), 3000);
   world.keep = true;
   world.run_until([&] { return world.receiver->parked() >= 38; });
-  for (std::size_t i = 0; i < 10; ++i) world.receiver->pause(*world.peers[i]);
-  for (std::size_t i = 0; i < 5; ++i) world.receiver->resume(*world.peers[i]);
+  for (std::size_t i = 0; i < 10; ++i) world.pause(*world.peers[i]);
+  for (std::size_t i = 0; i < 5; ++i) world.resume(*world.peers[i]);
   for (std::size_t i = 10; i < 20; ++i) world.receiver->stop(*world.peers[i]);
   world.peers.erase(world.peers.begin() + 30, world.peers.end());
   for (int i = 0; i < 5; ++i) world.step(1ms);
@@ -244,7 +244,7 @@ TEST_P(StrategiesIdleTest, ParkedOnesCanPauseResumeStopAndGo) {
                        world.peers.begin() + static_cast<std::ptrdiff_t>(to), [](auto& p) { return p->whole(); });
   };
   world.run_until([&] { return whole(0, 5) && whole(20, 30); });
-  for (std::size_t i = 5; i < 10; ++i) world.receiver->resume(*world.peers[i]);
+  for (std::size_t i = 5; i < 10; ++i) world.resume(*world.peers[i]);
   world.run_until([&] { return whole(0, 10); });
   world.end();
 }
