@@ -13,7 +13,14 @@
 
 namespace weir::testing {
 
-inline constexpr std::array kStrategies{Strategy::ring, Strategy::direct, Strategy::poll_recv, Strategy::poll_first};
+/// All on an io_uring.
+inline constexpr std::array kStrategies{Strategy::ring,       Strategy::direct,          Strategy::poll_recv,
+                                        Strategy::poll_first, Strategy::poll_adaptive,   Strategy::ring_lazy,
+                                        Strategy::ring_sized, Strategy::ring_sized_lazy, Strategy::ring_incremental,
+                                        Strategy::ring_bundle};
+
+inline bool has_ring(Strategy strategy) { return std::string_view(name_of(strategy)).starts_with("ring"); }
+inline bool is_lazy(Strategy strategy) { return std::string_view(name_of(strategy)).ends_with("lazy"); }
 
 using StrategyCase = std::tuple<Strategy, unsigned>;
 
@@ -40,8 +47,10 @@ inline bool all_ended(const World& world) {
 
 }  // namespace weir::testing
 
-#define WITH_EACH_STRATEGY(suite)                                                               \
-  INSTANTIATE_TEST_SUITE_P(Each, suite,                                                         \
-                           ::testing::Combine(::testing::ValuesIn(weir::testing::kStrategies),  \
-                                              ::testing::Values(0U, weir::testing::kDeferred)), \
+#define WITH_EACH_STRATEGY(suite)                                                                               \
+  INSTANTIATE_TEST_SUITE_P(Each, suite,                                                                         \
+                           ::testing::Combine(::testing::ValuesIn(weir::testing::kStrategies),                  \
+                                              ::testing::Values(0U, weir::testing::kDeferred)),                 \
+                           weir::testing::name_of_case);                                                        \
+  INSTANTIATE_TEST_SUITE_P(OnEpoll, suite, ::testing::Values(weir::testing::StrategyCase{Strategy::epoll, 0U}), \
                            weir::testing::name_of_case)
