@@ -120,6 +120,7 @@ void World::pause() {
   awake_ = true;
   trace("user: %llu is paused", number(peer->file->id));
   peer->paused = true;
+  peer->file->starved = false;
   peer->receiver->pause(*peer);
 }
 

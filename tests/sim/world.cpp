@@ -65,7 +65,7 @@ void World::turn() {
     }
   }
   awake_ = false;
-  for (const auto& each : peers_) note_parked(*each);
+  note_parked();
 }
 
 /// A batch of completions: all that there are, or the first of them.

@@ -102,7 +102,7 @@ class World {
   void check_quiet();
   void check_parked();
   void check_wakes();
-  void note_parked(Peer& peer);
+  void note_parked();
   bool is_parked(const Peer& peer);
   std::uint64_t may_still_take(const Peer& peer) const;
   std::size_t in_flight_of(const Receiver& receiver);

@@ -144,7 +144,7 @@ void World::check_wakes() {
     const bool picks = each->opcode == IORING_OP_RECV && (each->flags & IOSQE_BUFFER_SELECT) != 0 &&
                        (each->ioprio & IORING_RECVSEND_POLL_FIRST) == 0;
     const std::shared_ptr<File> file = picks ? kernel_.at(each->fd) : nullptr;
-    if (file == nullptr || !file->starved || !file->readable()) continue;
+    if (file == nullptr || !file->starved || !file->has_data()) continue;
     trace("user: %llu, which found no buffer, is armed again", number(file->id));
     ++armed[each->buf_group];
   }
@@ -165,14 +165,21 @@ bool World::is_parked(const Peer& peer) {
          std::none_of(kernel_.queues().unseen().begin(), kernel_.queues().unseen().end(), same);
 }
 
-/// From now on the others may take what the kernel has for them, and no more until this one has had a buffer.
-void World::note_parked(Peer& peer) {
-  if (peer.parked || !is_parked(peer)) return;
-  if (peer.receiver->parked() == 0) violate("connection %llu has data and is forgotten", number(peer.file->id));
-  peer.parked = true;
-  peer.taken_before = peer.file->taken;
-  peer.allowed.clear();
-  for (const auto& each : peers_) peer.allowed[each->file->id] = each->file->buffers + may_still_take(*each);
+/// From when it is parked, the others may take what the kernel has for them, and no more until it has had a buffer.
+void World::note_parked() {
+  std::vector<Peer*> fresh;
+  for (const auto& each : peers_) {
+    if (!each->parked && is_parked(*each)) fresh.push_back(each.get());
+  }
+  for (Peer* each : fresh) {
+    if (each->receiver->parked() == 0) violate("connection %llu has data and is forgotten", number(each->file->id));
+    each->parked = true;
+    each->taken_before = each->file->taken;
+  }
+  for (Peer* first : fresh) {
+    first->allowed.clear();
+    for (const auto& each : peers_) first->allowed[each->file->id] = each->file->buffers + may_still_take(*each);
+  }
 }
 
 /// How many buffers are there for it already: its own, its ring's, or the one that it is parked for. A lazy ring is
