@@ -38,8 +38,8 @@ TEST_P(SlicesTest, ManyMessagesShareABuffer) {
   for (const auto& peer : world.peers) world.speak(*peer, 100);
   world.run_until_whole();
   ASSERT_EQ(world.kept.size(), 10U);
-  const auto [first, last] = std::minmax_element(world.kept.begin(), world.kept.end(),
-                                                 [](auto& a, auto& b) { return a.data() < b.data(); });
+  const auto [first, last] =
+      std::minmax_element(world.kept.begin(), world.kept.end(), [](auto& a, auto& b) { return a.data() < b.data(); });
   EXPECT_LT(last->data() - first->data(), kBuffer) << "each message has a buffer of its own";
   EXPECT_EQ(world.pool.counts().user, 0U) << "the buffer is the ring's until it is full";
   EXPECT_EQ(world.pool.counts().kernel_ring, 4U);
