@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
+#include <weir/coroutine.h>
 #include <weir/error.h>
 #include <weir/receiver.h>
 
@@ -224,6 +225,7 @@ class World {
   }
 
   std::function<void(Inflow&, Received)> handler_ = [this](Inflow& inflow, Received what) {
+    if (is_awaited(inflow)) return resume_awaiting(inflow, std::move(what));
     take(static_cast<Peer&>(inflow), std::move(what));
   };
 };
