@@ -76,7 +76,8 @@ void World::start(Peer& peer) {
   peer.receiver = receivers_[random_.below(receivers_.size())].get();
   peer.strategy = setup_.strategies[random_.below(setup_.strategies.size())];
   peer.received = 0;
-  peer.paused = peer.ended = peer.parked = false;
+  peer.paused = peer.ended = peer.parked = peer.was_late = false;
+  peer.taken_before = UINT64_MAX;
   peer.active = kernel_.now();
   trace("user: %llu starts as descriptor %d, %s", number(last_id_), peer.fd, name_of(peer.strategy));
   try {
@@ -119,6 +120,7 @@ void World::pause() {
   if (peer == nullptr) return;
   awake_ = true;
   trace("user: %llu is paused", number(peer->file->id));
+  peer->was_late = is_late(*peer);
   peer->paused = true;
   peer->file->starved = false;
   peer->receiver->pause(*peer);

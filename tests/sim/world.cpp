@@ -9,8 +9,6 @@
 namespace weir::sim {
 namespace {
 
-using std::chrono::milliseconds;
-
 constexpr std::uint16_t kFirstGroup = 64;
 constexpr std::uint16_t kGroupsApart = 256;
 constexpr int kEpoll = 1000;  // the descriptor of the epoll, which nobody looks at
@@ -33,11 +31,11 @@ World::World(Random& random)
 
 World::~World() = default;
 
-/// One round of the server's loop.
+/// One round of the server's loop: it waits, sees what there is, and has the receivers ask for more.
 void World::loop() {
-  if (!can_sleep()) turn();
   if (!setup_.epoll) kernel_.enter();
   setup_.epoll ? dispatch_events() : dispatch();
+  if (!can_sleep()) turn();
 }
 
 /// The loop has nothing to do before it waits.
@@ -133,6 +131,7 @@ void World::take_data(Peer& peer, Received& received) {
   handed.pop_front();
   peer.received += received.data.size();
   peer.active = kernel_.now();
+  peer.was_late = false;
   kept_.push_back({std::move(received.data), peer.file->id, at});
   if (!random_.chance(setup_.keeps) || calm_) drop(kept_.size() - 1);
 }
@@ -140,17 +139,20 @@ void World::take_data(Peer& peer, Received& received) {
 void World::note_end(Peer& peer, int error) {
   const File& file = *peer.file;
   trace("user: %llu has ended: %d", number(file.id), error);
-  const milliseconds deadline(setup_.options.deadline_ms);
   const bool whole = peer.received == file.arrived;
-  const bool late = deadline > milliseconds(0) && kernel_.now() - peer.active >= deadline;
   const bool right = (error == 0 && file.finished && whole) || (error == ECONNRESET && file.broken && whole) ||
-                     (error == ETIMEDOUT && late && file.handed.empty());
+                     (error == ETIMEDOUT && is_late(peer) && file.handed.empty());
   if (!right) {
     violate("connection %llu is told of error %d, with %llu of %llu bytes received", number(file.id), error,
             number(peer.received), number(file.arrived));
   }
   close(peer);
   if (random_.chance(50)) remove(peer);
+}
+
+bool World::is_late(const Peer& peer) const {
+  const std::chrono::milliseconds deadline(setup_.options.deadline_ms);
+  return peer.was_late || (setup_.options.deadline_ms > 0 && kernel_.now() - peer.active >= deadline);
 }
 
 void World::act_in_handler() {

@@ -24,10 +24,10 @@ struct Peer final : Inflow {
   bool paused = false;
   bool ended = false;  ///< it was told of the end, or stopped, and its descriptor is closed
   Kernel::Time active{};
-  /// While it is parked: how many bytes it had taken before, and how many buffers each other may have taken.
+  bool was_late = false;  ///< it had been silent for too long when it was paused
   bool parked = false;
-  std::uint64_t taken_before = 0;
-  std::unordered_map<std::uint64_t, std::uint64_t> allowed{};
+  std::uint64_t taken_before = 0;  ///< bytes, when it was parked last
+  std::unordered_map<std::uint64_t, std::uint64_t> allowed{};  ///< while it is parked: buffers that others may have had
 };
 
 /// Bytes of a connection that the user keeps.
@@ -86,6 +86,7 @@ class World {
   void hand(Inflow& inflow, Received received);
   void take_data(Peer& peer, Received& received);
   void note_end(Peer& peer, int error);
+  bool is_late(const Peer& peer) const;
   void act_in_handler();
 
   // user.cpp: what the user and the far ends do
