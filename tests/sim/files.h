@@ -27,17 +27,19 @@ struct File {
   bool finished = false;      ///< the far end sends no more
   bool broken = false;        ///< the far end was reset: an error is due after the data
   bool told_broken = false;
-  bool starved = false;         ///< its last receive found no buffer
-  std::uint64_t buffers = 0;    ///< that were filled with its data
-  std::deque<Range> handed{};   ///< what the receiver has of it, and the user not yet
-  std::uint64_t signals = 0;    ///< of an event
+  unsigned starved = 0;        ///< receives that found no buffer since one did
+  std::uint64_t buffers = 0;   ///< that were filled with its data
+  std::deque<Range> handed{};  ///< what the receiver has of it, and the user not yet
+  std::uint64_t signals = 0;   ///< of an event
 
   bool has_data() const { return arrived > taken; }
   bool readable() const { return has_data() || finished || broken || signals > 0; }
-  int events() const {
-    return POLLIN | (finished || broken ? POLLRDHUP : 0) | (broken ? POLLERR | POLLHUP : 0);
-  }
+  int events() const { return POLLIN | (finished || broken ? POLLRDHUP : 0) | (broken ? POLLERR | POLLHUP : 0); }
 
+  void note_buffers(unsigned count) {
+    buffers += count;
+    starved = 0;
+  }
   /// The next bytes, as many as there is room for; 0 at the end, or -errno. An error is told once.
   int receive(std::span<std::byte> room);
 };

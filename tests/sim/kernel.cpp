@@ -33,8 +33,7 @@ int Kernel::receive(int fd, std::span<std::byte> room) {
   const int result = file->receive(room.first(short_of(room.size())));
   trace("kernel: recv of %llu: %d", static_cast<unsigned long long>(file->id), result);
   if (result > 0) {
-    ++file->buffers;
-    file->starved = false;
+    file->note_buffers(1);
     file->handed.push_back({room.data(), static_cast<std::size_t>(result)});
   }
   return result;

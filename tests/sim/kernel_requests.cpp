@@ -50,10 +50,11 @@ void Kernel::accept_receive(const io_uring_sqe& sqe) {
   request.bundle = (sqe.ioprio & kBundle) != 0;
   request.buffer = {reinterpret_cast<std::byte*>(sqe.addr), sqe.len};
   if ((sqe.flags & IOSQE_BUFFER_SELECT) != 0) request.group = sqe.buf_group;
-  const bool knows_flags = (!request.multishot || personality_.multishot) && (!request.bundle || personality_.bundles) &&
-                           (sqe.len == 0 || !request.multishot || personality_.multishot_length) &&
-                           (sqe.len == 0 || !request.bundle);
-  if (!knows_flags) violate("Linux %s refuses the receive %#llx: flags %#x", personality_.name, sqe.user_data, sqe.ioprio);
+  const bool knows_flags =
+      (!request.multishot || personality_.multishot) && (!request.bundle || personality_.bundles) &&
+      (sqe.len == 0 || !request.multishot || personality_.multishot_length) && (sqe.len == 0 || !request.bundle);
+  if (!knows_flags)
+    violate("Linux %s refuses the receive %#llx: flags %#x", personality_.name, sqe.user_data, sqe.ioprio);
   if (!request.group && (request.multishot || request.bundle || sqe.addr == 0 || sqe.len == 0)) {
     violate("receive %#llx has no buffer", sqe.user_data);
   }

@@ -29,7 +29,7 @@ bool Kernel::proceed_poll(Request& request) { return end(request, request.file->
 bool Kernel::proceed_receive(Request& request) {
   if (!request.group) {
     const int result = request.file->receive(request.buffer.first(short_of(request.buffer.size())));
-    if (result > 0) ++request.file->buffers;
+    if (result > 0) request.file->note_buffers(1);
     return end(request, result);
   }
   for (std::size_t left = random_.between(1, kMostAtOnce); left > 0; --left) {
@@ -46,7 +46,8 @@ bool Kernel::receive_selected(Request& request) {
   if (group == nullptr || group->count() == 0) return end(request, -ENOBUFS);
   if (!request.file->has_data()) return end(request, request.file->receive({}));
 
-  const std::size_t buffers = request.bundle ? random_.between(1, std::min<std::size_t>(group->count(), kMostOfBundle)) : 1;
+  const std::size_t buffers =
+      request.bundle ? random_.between(1, std::min<std::size_t>(group->count(), kMostOfBundle)) : 1;
   Completion told{.user_data = request.user_data, .file = request.file};
   told.flags = IORING_CQE_F_BUFFER | static_cast<std::uint32_t>(group->first_bid()) << IORING_CQE_BUFFER_SHIFT;
   for (unsigned i = 0; i < buffers && request.file->has_data(); ++i) {
@@ -61,7 +62,7 @@ bool Kernel::receive_selected(Request& request) {
   }
   BufferGroup::Used used = group->use(static_cast<std::size_t>(told.result));
   told.slots = static_cast<unsigned>(used.whole.size());
-  request.file->buffers += told.slots;
+  request.file->note_buffers(told.slots);
   if (used.more) told.flags |= kMoreOfBuffer;
   if (group->incremental()) told.retired = std::move(used.whole);
   const bool last = request.bundle && (group->count() == 0 || (group->incremental() && random_.chance(30)));
@@ -73,7 +74,6 @@ bool Kernel::tell_data(Request& request, Completion completion, bool last) {
   const bool goes_on = request.multishot && !last && !queues_.full();
   if (goes_on) completion.flags |= IORING_CQE_F_MORE;
   if (request.file->has_data()) completion.flags |= IORING_CQE_F_SOCK_NONEMPTY;
-  request.file->starved = false;
   trace("kernel: receive %#llx: %d bytes%s", static_cast<unsigned long long>(request.user_data), completion.result,
         goes_on ? ", more to come" : "");
   queues_.post(std::move(completion));
@@ -82,16 +82,17 @@ bool Kernel::tell_data(Request& request, Completion completion, bool last) {
 
 bool Kernel::end(Request& request, int result) {
   Completion last{.user_data = request.user_data, .result = result, .file = request.file};
-  if (result == -ENOBUFS) request.file->starved = true;
+  if (result == -ENOBUFS) ++request.file->starved;
   if (request.has_buffer()) last.buffers.push_back({request.buffer.data(), request.buffer.size()});
-  trace("kernel: %s %#llx: %d", request.poll ? "poll" : "receive",
-        static_cast<unsigned long long>(request.user_data), result);
+  trace("kernel: %s %#llx: %d", request.poll ? "poll" : "receive", static_cast<unsigned long long>(request.user_data),
+        result);
   queues_.post(std::move(last));
   return true;
 }
 
 BufferGroup* Kernel::group_of(const Request& request) {
-  const auto found = std::find_if(groups_.begin(), groups_.end(), [&](auto& each) { return each.id() == request.group; });
+  const auto found =
+      std::find_if(groups_.begin(), groups_.end(), [&](auto& each) { return each.id() == request.group; });
   return found != groups_.end() ? &*found : nullptr;
 }
 

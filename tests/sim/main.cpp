@@ -88,9 +88,9 @@ struct Act {
 };
 
 constexpr Act kActs[] = {
-    {&World::loop, 40},     {&World::speak, 40},      {&World::run_kernel, 10}, {&World::open, 12},
-    {&World::stop, 3},      {&World::pause, 5},       {&World::resume, 7},      {&World::finish, 2},
-    {&World::reset_far, 1}, {&World::drop_one, 10},   {&World::drop_all, 2},    {&World::borrow, 4},
+    {&World::loop, 40},     {&World::speak, 40},     {&World::run_kernel, 10}, {&World::open, 12},
+    {&World::stop, 3},      {&World::pause, 5},      {&World::resume, 7},      {&World::finish, 2},
+    {&World::reset_far, 1}, {&World::drop_one, 10},  {&World::drop_all, 2},    {&World::borrow, 4},
     {&World::pass_time, 6}, {&World::borrow_all, 1},
 };
 constexpr std::size_t kActCount = std::size(kActs);
@@ -169,8 +169,9 @@ int main(int count, char** words) {
   while (done < arguments.seeds && interrupted == 0) {
     run(arguments.start + done, arguments.trace);
     ++done;
-    if (arguments.trace) std::printf("seed %llu: %016llx\n", static_cast<unsigned long long>(arguments.start + done - 1),
-                                     static_cast<unsigned long long>(digest()));
+    if (arguments.trace)
+      std::printf("seed %llu: %016llx\n", static_cast<unsigned long long>(arguments.start + done - 1),
+                  static_cast<unsigned long long>(digest()));
     progress.tell(done);
   }
   return interrupted == 0 ? 0 : 128 + SIGINT;

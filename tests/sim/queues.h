@@ -68,7 +68,7 @@ class Queues {
   std::vector<io_uring_cqe> cqes_;
   io_uring ring_{};
   std::deque<Completion> unseen_;
-  unsigned shown_ = 0;      ///< how many of `unseen_` are in the queue
+  unsigned shown_ = 0;       ///< how many of `unseen_` are in the queue
   unsigned seen_until_ = 0;  ///< the head up to which completions were forgotten
 };
 

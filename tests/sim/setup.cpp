@@ -49,7 +49,7 @@ void draw_pool(Random& random, Setup& setup) {
   Options& options = setup.options;
   const bool incremental = std::any_of(setup.strategies.begin(), setup.strategies.end(), is_incremental);
   static const std::vector<std::uint32_t> kClasses[] = {
-      {512, 4096}, {1024, 8192}, {2048, 16384}, {16384}, {1024, 2048, 4096}};
+      {4096}, {1024, 8192}, {2048, 16384}, {16384}, {2048, 4096, 8192}};
   static const std::vector<std::uint32_t> kLargeClasses[] = {{4096, 65536}, {65536}};
   options.classes = incremental ? random.pick(kLargeClasses) : random.pick(kClasses);
   options.page_classes = {};
@@ -65,8 +65,8 @@ void draw_pool(Random& random, Setup& setup) {
 void tell(const Setup& setup) {
   const Options& options = setup.options;
   trace("Linux %s%s, %zu receivers, %u submissions, %u completions", setup.personality.name,
-        setup.epoll ? ", epoll" : (setup.shape.flags != 0 ? ", deferred" : ""), setup.receivers, setup.shape.submissions,
-        setup.shape.completions);
+        setup.epoll ? ", epoll" : (setup.shape.flags != 0 ? ", deferred" : ""), setup.receivers,
+        setup.shape.submissions, setup.shape.completions);
   std::string names;
   for (const Strategy each : setup.strategies) names += std::string(" ") + name_of(each);
   trace("pool of %zu KiB, buffers of %u bytes, rings of %u; idle after %u ms, ended after %u ms; by%s",

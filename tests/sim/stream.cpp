@@ -42,7 +42,8 @@ std::size_t match_stream(std::span<const std::byte> bytes, std::uint64_t id, std
     const auto next = piece(id, at + done, bytes.size() - done);
     const auto part = bytes.subspan(done, next.size());
     if (!std::equal(part.begin(), part.end(), next.begin())) {
-      return done + static_cast<std::size_t>(std::mismatch(part.begin(), part.end(), next.begin()).first - part.begin());
+      return done +
+             static_cast<std::size_t>(std::mismatch(part.begin(), part.end(), next.begin()).first - part.begin());
     }
     done += next.size();
   }

@@ -122,7 +122,7 @@ void World::pause() {
   trace("user: %llu is paused", number(peer->file->id));
   peer->was_late = is_late(*peer);
   peer->paused = true;
-  peer->file->starved = false;
+  peer->file->starved = 0;
   peer->receiver->pause(*peer);
 }
 
@@ -159,22 +159,26 @@ void World::drop_all() {
 
 /// Another part of the program uses the pool too.
 void World::borrow() {
-  constexpr std::uint32_t kMarked = 64;
   const std::vector<std::uint32_t>& classes = setup_.options.classes;
-  const std::uint32_t bytes = classes[random_.below(classes.size())];
-  Loan loan = pool_.lend(bytes);
-  trace("user: borrows %u bytes: %s", bytes, loan ? "yes" : "none");
-  if (!loan) return;
-  loan.truncate(kMarked);
-  write_stream(loan.bytes(), ++last_id_, 0);
-  kept_.push_back({std::move(loan), last_id_, 0});
+  (void)borrow(classes[random_.below(classes.size())]);
 }
 
 void World::borrow_all() {
-  for (std::size_t before = SIZE_MAX; before != kept_.size();) {
-    before = kept_.size();
-    borrow();
+  const std::vector<std::uint32_t>& classes = setup_.options.classes;
+  for (auto bytes = classes.rbegin(); bytes != classes.rend(); ++bytes) {
+    while (borrow(*bytes)) continue;
   }
+}
+
+bool World::borrow(std::uint32_t bytes) {
+  constexpr std::uint32_t kMarked = 64;
+  Loan loan = pool_.lend(bytes);
+  trace("user: borrows %u bytes: %s", bytes, loan ? "yes" : "none");
+  if (!loan) return false;
+  loan.truncate(kMarked);
+  write_stream(loan.bytes(), ++last_id_, 0);
+  kept_.push_back({std::move(loan), last_id_, 0});
+  return true;
 }
 
 }  // namespace weir::sim

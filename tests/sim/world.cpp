@@ -125,8 +125,8 @@ void World::take_data(Peer& peer, Received& received) {
   const std::uint64_t at = peer.received;
   trace("user: %u bytes of %llu at %llu", received.data.size(), number(peer.file->id), number(at));
   auto& handed = peer.file->handed;
-  const bool right = !handed.empty() && handed.front().data == received.data.data() &&
-                     handed.front().bytes == received.data.size();
+  const bool right =
+      !handed.empty() && handed.front().data == received.data.data() && handed.front().bytes == received.data.size();
   if (!right) violate("connection %llu is not given what the kernel filled", number(peer.file->id));
   handed.pop_front();
   peer.received += received.data.size();

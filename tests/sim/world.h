@@ -27,6 +27,7 @@ struct Peer final : Inflow {
   bool was_late = false;  ///< it had been silent for too long when it was paused
   bool parked = false;
   std::uint64_t taken_before = 0;  ///< bytes, when it was parked last
+  unsigned starved_before = 0;
   std::unordered_map<std::uint64_t, std::uint64_t> allowed{};  ///< while it is parked: buffers that others may have had
 };
 
@@ -95,6 +96,7 @@ class World {
   void close(Peer& peer);
   void remove(Peer& peer);
   void drop(std::size_t index);
+  bool borrow(std::uint32_t bytes);
 
   // world_checks.cpp: what must hold after every step
   void check_hands();

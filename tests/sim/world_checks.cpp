@@ -145,13 +145,15 @@ void World::check_wakes() {
     const bool picks = each->opcode == IORING_OP_RECV && (each->flags & IOSQE_BUFFER_SELECT) != 0 &&
                        (each->ioprio & IORING_RECVSEND_POLL_FIRST) == 0;
     const std::shared_ptr<File> file = picks ? kernel_.at(each->fd) : nullptr;
-    if (file != nullptr && file->starved && file->has_data()) ++armed[each->buf_group];
+    if (file == nullptr || file->starved == 0 || !file->has_data()) continue;
+    trace("user: %llu is tried again", number(file->id));
+    ++armed[each->buf_group];
   }
   std::size_t unseen = 0;
   for (const Completion& each : kernel_.queues().unseen()) unseen += each.slots;
   for (const BufferGroup& each : kernel_.groups()) {
     const auto found = armed.find(each.id());
-    if (found != armed.end() && found->second > 2*(each.count() + unseen)) {
+    if (found != armed.end() && found->second > 2 * (each.count() + unseen)) {
       violate("%zu receives that found no buffer are armed again, for %zu buffers", found->second,
               each.count() + unseen);
     }
@@ -160,7 +162,7 @@ void World::check_wakes() {
 
 /// It has data, is wanted, and nothing is under way for it. To be asked after a turn.
 bool World::is_parked(const Peer& peer) {
-  if (peer.ended || peer.paused || is_late(peer) || !peer.file->has_data() || !peer.file->handed.empty()) return false;
+  if (peer.ended || peer.paused || !peer.file->has_data() || !peer.file->handed.empty()) return false;
   const auto same = [&](const auto& each) { return each.file == peer.file; };
   return !kernel_.epoll().watches(*peer.file) &&
          std::none_of(kernel_.requests().begin(), kernel_.requests().end(), same) &&
@@ -171,12 +173,18 @@ bool World::is_parked(const Peer& peer) {
 void World::note_parked() {
   std::vector<Peer*> fresh;
   for (const auto& each : peers_) {
-    if (!each->parked && is_parked(*each)) fresh.push_back(each.get());
+    if (each->parked || !is_parked(*each)) continue;
+    if (each->receiver->parked() > 0) {
+      fresh.push_back(each.get());
+    } else if (!is_late(*each)) {
+      violate("connection %llu has data and is forgotten", number(each->file->id));
+    }
   }
   for (Peer* each : fresh) {
-    if (each->receiver->parked() == 0) violate("connection %llu has data and is forgotten", number(each->file->id));
+    trace("user: %llu is parked", number(each->file->id));
     each->parked = true;
     each->taken_before = each->file->taken;
+    each->starved_before = each->file->starved;
   }
   for (Peer* first : fresh) {
     first->allowed.clear();
@@ -200,7 +208,10 @@ std::uint64_t World::may_still_take(const Peer& peer) const {
 void World::check_parked() {
   for (const auto& first : peers_) {
     const bool served = kernel_.epoll().watches(*first->file) || first->file->taken != first->taken_before;
-    if (first->ended || first->paused || served) first->parked = false;
+    const bool tried = first->file->starved != first->starved_before;
+    if (!first->ended && first->file->starved > 20)
+      violate("connection %llu was tried %u times and found no buffer", number(first->file->id), first->file->starved);
+    if (first->ended || first->paused || served || tried) first->parked = false;
     if (!first->parked) continue;
     for (const auto& each : peers_) {
       const auto allowed = first->allowed.find(each->file->id);

@@ -34,7 +34,8 @@ void World::run_short() {
   }
   borrow_all();
   rest();
-  while (!kept_.empty()) {
+  constexpr int kOneByOne = 12;
+  for (int i = 0; i < kOneByOne; ++i) {
     check_shortage();
     drop_one();
     rest();
@@ -48,7 +49,10 @@ void World::check_shortage() {
   for (std::size_t i = 0; i < setup_.options.classes.size(); ++i) {
     if (setup_.options.classes[i] > setup_.options.receive_bytes) break;
     const Counts counts = detail::counts_of_lane(detail::segment(), pool_.state().home_depot(i).lane_index());
-    if (counts.free + counts.cached > 0) violate("%zu connections are parked, and there are buffers", parked());
+    if (counts.free + counts.cached > 0) {
+      violate("%zu connections are parked, and there are %llu buffers of %u bytes", parked(),
+              number(counts.free + counts.cached), setup_.options.classes[i]);
+    }
   }
 }
 
