@@ -170,6 +170,20 @@ TEST_P(CoroutineTest, StoppedItGoesOnAtOnce) {
   world.end();
 }
 
+TEST_P(CoroutineTest, StoppedItDropsWhatWasKept) {
+  MAKE_WORLD(world, receive_options(4096, 16));
+  Peer& peer = connect(world);
+  AwaitedInflow inflow{*world.receiver, peer.sockets.near.get()};
+  world.speak(peer, 100);
+  world.run_until([&] { return world.pool.counts().user > 0; });
+  inflow.stop();
+  testing::expect_law(world.pool, 0);
+  const Task task = listen(inflow, peer);
+  EXPECT_EQ(peer.error, ECANCELED);
+  EXPECT_EQ(peer.received, 0U);
+  world.end();
+}
+
 TEST_P(CoroutineTest, TheInflowGoesWhileItsCoroutineWaits) {
   MAKE_WORLD(world, receive_options(4096, 16));
   Peer& peer = connect(world);
