@@ -124,7 +124,7 @@ TEST_P(StrategiesIdleTest, TheSilentEndAtTheDeadlineAndOthersDoNot) {
   Peer& silent = world.add();
   Peer& speaker = world.add();
   Peer& paused = world.add();
-  world.receiver->pause(paused);
+  world.pause(paused);
   while (!silent.ended && !HasFatalFailure()) {
     world.speak(speaker, 10);
     world.step(5ms);
@@ -133,7 +133,7 @@ TEST_P(StrategiesIdleTest, TheSilentEndAtTheDeadlineAndOthersDoNot) {
   EXPECT_GE(World::Clock::now() - began, 150ms);
   EXPECT_EQ(silent.error, ETIMEDOUT);
   EXPECT_FALSE(speaker.ended || paused.ended);
-  world.receiver->resume(paused);
+  world.resume(paused);
   world.run_until([&] { return testing::all_ended(world); });
   EXPECT_EQ(paused.error, ETIMEDOUT);
   EXPECT_EQ(speaker.error, ETIMEDOUT);
@@ -225,14 +225,35 @@ TEST_P(StrategiesIdleTest, DropsThatRaceWithTheWaitingAreNotMissed) {
   world.end();
 }
 
+/// The ring of others has all buffers that are left, and their connections are silent.
+TEST_P(StrategiesIdleTest, WhatARingHoldsIsForTheParkedToo) {
+  MAKE_WORLD(world, scarce(64, 8));
+  if (world.on_epoll) return;  // which has no rings
+  if (!world.ring.missing_multishot().empty()) GTEST_SKIP() << "no multishot receives here";
+  world.add(Kind::local, Strategy::ring);
+  world.step();
+  const std::vector<Loan> held = take_all_but(world, 0);
+  ASSERT_EQ(world.pool.counts().free + world.pool.counts().cached, 0U);
+  for (int i = 0; i < 20; ++i) world.add();
+  for (int round = 0; round < 3 && !HasFatalFailure(); ++round) {
+    for (const auto& peer : world.peers) world.speak(*peer, 1 + random_() % 9000);
+    world.run_until_whole();
+  }
+  for (const auto& peer : world.peers) world.finish(*peer);
+  world.run_until([&] { return testing::all_ended(world); });
+  world.receiver->stop_all();
+  world.run_until([&] { return world.receiver->quiet(); });
+  testing::expect_law(world.pool, held.size());
+}
+
 TEST_P(StrategiesIdleTest, ParkedOnesCanPauseResumeStopAndGo) {
   MAKE_WORLD(world, scarce(16, 1));
   std::vector<Loan> held = take_all_but(world, 0);
   for (int i = 0; i < 40; ++i) world.speak(world.add(), 3000);
   world.keep = true;
   world.run_until([&] { return world.receiver->parked() >= 38; });
-  for (std::size_t i = 0; i < 10; ++i) world.receiver->pause(*world.peers[i]);
-  for (std::size_t i = 0; i < 5; ++i) world.receiver->resume(*world.peers[i]);
+  for (std::size_t i = 0; i < 10; ++i) world.pause(*world.peers[i]);
+  for (std::size_t i = 0; i < 5; ++i) world.resume(*world.peers[i]);
   for (std::size_t i = 10; i < 20; ++i) world.receiver->stop(*world.peers[i]);
   world.peers.erase(world.peers.begin() + 30, world.peers.end());
   for (int i = 0; i < 5; ++i) world.step(1ms);
@@ -244,7 +265,7 @@ TEST_P(StrategiesIdleTest, ParkedOnesCanPauseResumeStopAndGo) {
                        world.peers.begin() + static_cast<std::ptrdiff_t>(to), [](auto& p) { return p->whole(); });
   };
   world.run_until([&] { return whole(0, 5) && whole(20, 30); });
-  for (std::size_t i = 5; i < 10; ++i) world.receiver->resume(*world.peers[i]);
+  for (std::size_t i = 5; i < 10; ++i) world.resume(*world.peers[i]);
   world.run_until([&] { return whole(0, 10); });
   world.end();
 }

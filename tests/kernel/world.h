@@ -40,6 +40,7 @@ struct Peer : Inflow {
   std::uint64_t sent = 0;
   std::uint64_t received = 0;
   bool ended = false;
+  bool paused = false;
   int error = 0;
 
   bool whole() const { return received == sent; }
@@ -98,6 +99,14 @@ class World {
     for (std::size_t i = 0; i < bytes; ++i) text[i] = stream_byte(peer.id, peer.sent + i);
     const ssize_t taken = send(peer.sockets.far.get(), text.data(), bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (taken > 0) peer.sent += static_cast<std::uint64_t>(taken);
+  }
+  void pause(Peer& peer) {
+    peer.paused = true;
+    receiver->pause(peer);
+  }
+  void resume(Peer& peer) {
+    peer.paused = false;
+    receiver->resume(peer);
   }
   void finish(Peer& peer) { shutdown(peer.sockets.far.get(), SHUT_WR); }
 
@@ -202,6 +211,7 @@ class World {
 
   void take(Peer& peer, Received what) {
     ASSERT_FALSE(peer.ended) << "called again after the end";
+    ASSERT_FALSE(peer.paused) << "called while it was paused";
     if (what.closed()) {
       peer.ended = true;
       peer.error = what.error;
