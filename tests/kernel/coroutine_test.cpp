@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <weir/coroutine.h>
 
 #include <coroutine>
@@ -175,7 +176,9 @@ TEST_P(CoroutineTest, StoppedItDropsWhatWasKept) {
   Peer& peer = connect(world);
   AwaitedInflow inflow{*world.receiver, peer.sockets.near.get()};
   world.speak(peer, 100);
-  world.run_until([&] { return world.pool.counts().user > 0; });
+  int unread = 0;
+  world.run_until([&] { return ioctl(peer.sockets.near.get(), FIONREAD, &unread) == 0 && unread == 0; });
+  for (int i = 0; i < 4; ++i) world.step();
   inflow.stop();
   testing::expect_law(world.pool, 0);
   const Task task = listen(inflow, peer);
