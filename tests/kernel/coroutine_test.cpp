@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "kernel/strategies.h"
+#include "unit/seed.h"
 
 // Coroutines that await their connections' data, by every strategy, on the loop that serves handlers too.
 
@@ -104,7 +105,7 @@ TEST_P(CoroutineTest, FiftyEchoes) {
   for (int i = 0; i < 50; ++i) {
     tasks.push_back(echo(*world.receiver, connect(world, i % 2 == 0 ? Kind::local : Kind::tcp)));
   }
-  for (int round = 0; round < 20; ++round) {
+  for (int round = 0; round < testing::steps(20); ++round) {
     for (const auto& peer : world.peers) world.speak(*peer, 1 + random_() % 9000);
     world.run_until([&] {
       return std::all_of(world.peers.begin(), world.peers.end(), [](auto& peer) { return hear(*peer), peer->whole(); });
@@ -286,7 +287,7 @@ TEST_P(CoroutineTest, HandlersAndCoroutinesShareALoop) {
     world.add(kind);
     tasks.push_back(listen(*world.receiver, connect(world, kind)));
   }
-  for (int i = 0; i < 1000; ++i) {
+  for (int i = 0; i < testing::steps(1000); ++i) {
     world.speak(*world.peers[random_() % world.peers.size()], 1 + random_() % 9000);
     if (random_() % 3 == 0) world.step();
   }
