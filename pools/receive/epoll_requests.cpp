@@ -24,7 +24,7 @@ int EpollRequests::poll(Name name, int fd) noexcept {
                                                 .connection = name.connection}));
   if (error != 0) return error;
   is_registered(name) = true;
-  ++in_flight_;
+  note_request();
   return 0;
 }
 
@@ -33,7 +33,7 @@ int EpollRequests::cancel(Name name, int fd) noexcept {
   if (!is_registered(name)) return 0;
   (void)os::remove_from_epoll(epoll_, fd);
   is_registered(name) = false;
-  --in_flight_;
+  note_completion(true);
   return 0;
 }
 

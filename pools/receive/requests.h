@@ -55,11 +55,11 @@ class Requests {
 
  protected:
   std::uint64_t user_data(Name name) const noexcept;
-
-  std::size_t in_flight_ = 0;
+  void note_request() noexcept { ++in_flight_; }
 
  private:
   const std::uint16_t number_;
+  std::size_t in_flight_ = 0;
 };
 
 }  // namespace weir::detail

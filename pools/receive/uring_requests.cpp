@@ -14,7 +14,7 @@ namespace weir::detail {
 io_uring_sqe* UringRequests::take(Name name) noexcept {
   io_uring_sqe* sqe = io_uring_get_sqe(&ring_);
   if (sqe == nullptr) return nullptr;
-  ++in_flight_;
+  note_request();
   io_uring_sqe_set_data64(sqe, user_data(name));
   return sqe;
 }
