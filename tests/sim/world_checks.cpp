@@ -137,15 +137,16 @@ std::size_t World::in_flight_of(const Receiver& receiver) {
   return in_flight;
 }
 
-/// A turn arms no more of those that found no buffer than there are buffers, as far as the receiver knows: the others
-/// would only fail again.
+/// A turn wakes no more of those that are parked than there are buffers, as far as the receiver knows: the others would
+/// only fail again, and lose their places.
 void World::check_wakes() {
   std::unordered_map<unsigned, std::size_t> armed;
   for (const io_uring_sqe* each : kernel_.queues().prepared()) {
     const bool picks = each->opcode == IORING_OP_RECV && (each->flags & IOSQE_BUFFER_SELECT) != 0 &&
                        (each->ioprio & IORING_RECVSEND_POLL_FIRST) == 0;
     const std::shared_ptr<File> file = picks ? kernel_.at(each->fd) : nullptr;
-    if (file == nullptr || file->starved == 0 || !file->has_data()) continue;
+    const auto waits = [&](const auto& peer) { return peer->file == file && peer->parked; };
+    if (file == nullptr || std::none_of(peers_.begin(), peers_.end(), waits)) continue;
     trace("user: %llu is tried again", number(file->id));
     ++armed[each->buf_group];
   }
@@ -153,9 +154,8 @@ void World::check_wakes() {
   for (const Completion& each : kernel_.queues().unseen()) unseen += each.slots;
   for (const BufferGroup& each : kernel_.groups()) {
     const auto found = armed.find(each.id());
-    if (found != armed.end() && found->second > 2 * (each.count() + unseen)) {
-      violate("%zu receives that found no buffer are armed again, for %zu buffers", found->second,
-              each.count() + unseen);
+    if (found != armed.end() && found->second > each.count() + unseen) {
+      violate("%zu that are parked are woken for %zu buffers", found->second, each.count() + unseen);
     }
   }
 }

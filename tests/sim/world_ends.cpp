@@ -42,16 +42,15 @@ void World::run_short() {
   }
 }
 
-/// Nobody waits for a buffer while there is one.
+/// Nobody waits for a buffer while there is one, or memory to make one of.
 void World::check_shortage() {
   if (parked() == 0) return;
-  if (pool_.state().free_bytes() >= setup_.options.slab_bytes) violate("connections are parked, and there is memory");
   for (std::size_t i = 0; i < setup_.options.classes.size(); ++i) {
-    if (setup_.options.classes[i] > setup_.options.receive_bytes) break;
+    const std::uint32_t bytes = setup_.options.classes[i];
+    if (bytes > setup_.options.receive_bytes) break;
     const Counts counts = detail::counts_of_lane(detail::segment(), pool_.state().home_depot(i).lane_index());
-    if (counts.free + counts.cached > 0) {
-      violate("%zu connections are parked, and there are %llu buffers of %u bytes", parked(),
-              number(counts.free + counts.cached), setup_.options.classes[i]);
+    if (counts.free + counts.cached > 0 || pool_.lend(bytes)) {
+      violate("%zu connections are parked, and there are buffers of %u bytes", parked(), bytes);
     }
   }
 }
