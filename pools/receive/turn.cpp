@@ -30,6 +30,7 @@ bool ReceiverState::turn() noexcept {
 
 /// False when a buffer has come home just now. Else the event tells of the next, and of what there is to deliver.
 bool ReceiverState::wait_for_buffer() noexcept {
+  if (parked_.empty()) parking_.stop_waiting();  // a buffer that comes home, or has for us, is for others
   if (parked_.empty() && to_deliver_.empty()) return true;
   if (!parked_.empty() && !parking_.wait()) return false;
   watching_ = watching_ || requests_->poll({.kind = Kind::event}, parking_.event()) == 0;
