@@ -154,9 +154,11 @@ ReceiverState::Delivery ReceiverState::next_kept() noexcept {
   return delivery;
 }
 
-/// Somebody waits for the data that is known to be there, and it is the next in order.
+/// Somebody waits for the data that is known to be there, and it is the next in order. One whose cancel is queued is
+/// seen to when it leaves that queue.
 bool ReceiverState::takes_now(const Connection& connection) const noexcept {
-  return connection.wanted && connection.request == Request::none && !connection.has_undelivered();
+  return connection.wanted && connection.request == Request::none && connection.queue == Queue::none &&
+         !connection.has_undelivered();
 }
 
 /// Receives at once what there is, for one that nobody is parked before.
