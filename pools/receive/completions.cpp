@@ -109,8 +109,8 @@ ReceiverState::Delivery ReceiverState::accept_result(std::uint32_t slot, int res
 
 /// The buffer that comes back with the completion, if any does; what more a bundle brings is for next().
 Loan ReceiverState::data_of(std::uint32_t slot, const io_uring_cqe& cqe) noexcept {
-  const Connection& connection = connections_[slot];
-  if (connection.request == Request::borrow) groups_.note_returned(connection.group);
+  Connection& connection = connections_[slot];
+  if (std::exchange(connection.promised, false)) groups_.settle_promise(connection.group);
   if (connection.request != Request::from_ring && connection.request != Request::borrow) {
     Loan own = buffers_->finish(slot);
     own.truncate(static_cast<std::uint32_t>(std::max(cqe.res, 0)));

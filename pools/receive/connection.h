@@ -42,6 +42,7 @@ struct Connection {
   bool has_data = false;    ///< a poll said so, or a receive that found no buffer
   bool silent = false;      ///< it waits by poll, whatever its strategy, until there is data
   bool retried = false;     ///< its ring was given a buffer for its data, and others were faster
+  bool promised = false;    ///< a buffer of the group is for its request
   Request request = Request::none;
   Queue queue = Queue::none;
   Lapse lapse = Lapse::none;

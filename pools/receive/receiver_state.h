@@ -92,11 +92,13 @@ class ReceiverState {
   Outcome wake(std::uint32_t slot) noexcept;
   Outcome borrow(std::uint32_t slot) noexcept;
   Outcome submit(std::uint32_t slot) noexcept;
+  RingSlots& choose_ring(Connection& connection) noexcept;
   Outcome receive_from_ring(std::uint32_t slot) noexcept;
   Outcome retry_from_ring(std::uint32_t slot) noexcept;
   Outcome receive_into_loan(std::uint32_t slot, Request request) noexcept;
   Outcome note_asked(std::uint32_t slot, Request request, int error) noexcept;
   Loan lend(std::uint32_t bytes) noexcept;
+  void promise(Connection& connection) noexcept;
   void park(std::uint32_t slot) noexcept;
   void note_parked() noexcept;
 

@@ -94,13 +94,12 @@ ReceiverState::Outcome ReceiverState::borrow(std::uint32_t slot) noexcept {
   Connection& connection = connections_[slot];
   const std::uint8_t group = groups_.lender();
   if (group == Groups::kNone) return Outcome::no_buffer;
+  connection.group = group;
   const int error = requests_->receive_from_ring(name_of(Kind::receive, slot), connection.fd,
                                                  {.group = groups_[group].group(), .once = true});
-  if (error == 0) {
-    connection.group = group;
-    groups_.note_borrowed(group);
-  }
-  return note_asked(slot, Request::borrow, error);
+  const Outcome outcome = note_asked(slot, Request::borrow, error);
+  promise(connection);
+  return outcome;
 }
 
 ReceiverState::Outcome ReceiverState::submit(std::uint32_t slot) noexcept {
@@ -111,16 +110,21 @@ ReceiverState::Outcome ReceiverState::submit(std::uint32_t slot) noexcept {
   return receive_into_loan(slot, next);
 }
 
+/// The ring for its next multishot.
+RingSlots& ReceiverState::choose_ring(Connection& connection) noexcept {
+  if (connection.strategy->sized) {
+    connection.armed_for = connection.predictor.predict();
+    connection.own_group = groups_.need_or(*connection.strategy, connection.armed_for, connection.own_group);
+  }
+  connection.group = connection.own_group;
+  return groups_[connection.group];
+}
+
 /// Without stock it looks for a buffer only when there is data, else it would end at once with -ENOBUFS.
 ReceiverState::Outcome ReceiverState::receive_from_ring(std::uint32_t slot) noexcept {
   Connection& connection = connections_[slot];
   const StrategyFacts& facts = *connection.strategy;
-  if (facts.sized) {
-    connection.armed_for = connection.predictor.predict();
-    connection.own_group = groups_.need_or(facts, connection.armed_for, connection.own_group);
-  }
-  connection.group = connection.own_group;
-  const RingSlots& slots = groups_[connection.group];
+  const RingSlots& slots = choose_ring(connection);
   const bool polls_first = slots.stock() == 0 || (facts.lazy && !connection.has_data);
   const Requests::FromRing how{
       .group = slots.group(), .polls_first = polls_first, .bundles = facts.ring == Ring::bundle};
@@ -132,12 +136,14 @@ ReceiverState::Outcome ReceiverState::receive_from_ring(std::uint32_t slot) noex
 /// its own.
 ReceiverState::Outcome ReceiverState::retry_from_ring(std::uint32_t slot) noexcept {
   Connection& connection = connections_[slot];
-  RingSlots& slots = groups_[connection.own_group];
+  RingSlots& slots = choose_ring(connection);
   Loan loan = pool_.lend(slots.buffer_bytes());
   if (!loan) return receive_into_loan(slot, Request::take);
   slots.provide(loan);
   connection.retried = true;
-  return receive_from_ring(slot);
+  const Outcome outcome = receive_from_ring(slot);
+  promise(connection);
+  return outcome;
 }
 
 /// Without a buffer, one that has no data yet waits by poll; one that has is parked, behind those that are parked
@@ -177,6 +183,13 @@ Loan ReceiverState::lend(std::uint32_t bytes) noexcept {
     if (*size != bytes) loan = pool_.lend(*size);
   }
   return loan;
+}
+
+/// A buffer of the group is for its request, where it has one now: nobody else shall borrow it.
+void ReceiverState::promise(Connection& connection) noexcept {
+  if (connection.request == Request::none) return;
+  connection.promised = true;
+  groups_.promise(connection.group);
 }
 
 void ReceiverState::park(std::uint32_t slot) noexcept {
