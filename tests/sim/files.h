@@ -2,6 +2,7 @@
 
 #include <poll.h>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -27,10 +28,11 @@ struct File {
   bool finished = false;      ///< the far end sends no more
   bool broken = false;        ///< the far end was reset: an error is due after the data
   bool told_broken = false;
-  unsigned starved = 0;        ///< receives that found no buffer since one did
-  std::uint64_t buffers = 0;   ///< that were filled with its data
-  std::deque<Range> handed{};  ///< what the receiver has of it, and the user not yet
-  std::uint64_t signals = 0;   ///< of an event
+  unsigned starved = 0;                           ///< receives that found no buffer since one did
+  std::uint64_t buffers = 0;                      ///< that were filled with its data
+  std::deque<Range> handed{};                     ///< what the receiver has of it, and the user not yet
+  std::uint64_t signals = 0;                      ///< of an event
+  std::chrono::steady_clock::time_point heard{};  ///< when the receiver learned of data last
 
   bool has_data() const { return arrived > taken; }
   bool readable() const { return has_data() || finished || broken || signals > 0; }

@@ -34,6 +34,7 @@ int Kernel::receive(int fd, std::span<std::byte> room) {
   trace("kernel: recv of %llu: %d", static_cast<unsigned long long>(file->id), result);
   if (result > 0) {
     file->note_buffers(1);
+    file->heard = now_;
     file->handed.push_back({room.data(), static_cast<std::size_t>(result)});
   }
   return result;

@@ -100,6 +100,7 @@ Receiver& World::owner_of(const io_uring_cqe& cqe) {
 /// From here on the receiver has what the completion brings.
 void World::note_seen(const Completion& completion) {
   if (completion.result > 0 && !completion.buffers.empty()) {
+    completion.file->heard = kernel_.now();
     auto& handed = completion.file->handed;
     handed.insert(handed.end(), completion.buffers.begin(), completion.buffers.end());
     if (completion.slots == 0) handed.back().bytes = static_cast<std::size_t>(completion.result);
@@ -130,7 +131,6 @@ void World::take_data(Peer& peer, Received& received) {
   if (!right) violate("connection %llu is not given what the kernel filled", number(peer.file->id));
   handed.pop_front();
   peer.received += received.data.size();
-  peer.active = kernel_.now();
   peer.was_late = false;
   kept_.push_back({std::move(received.data), peer.file->id, at});
   if (!random_.chance(setup_.keeps) || calm_) drop(kept_.size() - 1);
@@ -152,7 +152,8 @@ void World::note_end(Peer& peer, int error) {
 
 bool World::is_late(const Peer& peer) const {
   const std::chrono::milliseconds deadline(setup_.options.deadline_ms);
-  return peer.was_late || (setup_.options.deadline_ms > 0 && kernel_.now() - peer.active >= deadline);
+  const Kernel::Time active = std::max(peer.active, peer.file->heard);
+  return peer.was_late || (setup_.options.deadline_ms > 0 && kernel_.now() - active >= deadline);
 }
 
 void World::act_in_handler() {

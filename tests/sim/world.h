@@ -22,8 +22,8 @@ struct Peer final : Inflow {
   std::shared_ptr<File> file{};
   std::uint64_t received = 0;
   bool paused = false;
-  bool ended = false;  ///< it was told of the end, or stopped, and its descriptor is closed
-  Kernel::Time active{};
+  bool ended = false;     ///< it was told of the end, or stopped, and its descriptor is closed
+  Kernel::Time active{};  ///< when it was started or resumed last
   bool was_late = false;  ///< it had been silent for too long when it was paused
   bool parked = false;
   std::uint64_t taken_before = 0;  ///< bytes, when it was parked last
