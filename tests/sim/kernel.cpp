@@ -67,7 +67,9 @@ bool Kernel::run_once() {
   }
   if (due.empty()) return false;
   const std::size_t index = due[random_.below(due.size())];
-  if (proceed(requests_[index])) remove(index);
+  Request& request = requests_[index];
+  const bool interrupted = !request.poll && request.ending == Request::Ending::none && random_.chance(1);
+  if (interrupted ? end(request, -EINTR) : proceed(request)) remove(index);
   return true;
 }
 

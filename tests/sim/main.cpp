@@ -2,6 +2,7 @@
 #include <unistd.h>
 #include <weir/error.h>
 
+#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <csignal>
@@ -88,10 +89,10 @@ struct Act {
 };
 
 constexpr Act kActs[] = {
-    {&World::loop, 40},     {&World::speak, 40},     {&World::run_kernel, 10}, {&World::open, 12},
-    {&World::stop, 3},      {&World::pause, 5},      {&World::resume, 7},      {&World::finish, 2},
-    {&World::reset_far, 1}, {&World::drop_one, 10},  {&World::drop_all, 2},    {&World::borrow, 4},
-    {&World::pass_time, 6}, {&World::borrow_all, 1},
+    {&World::loop, 40},     {&World::speak, 40},     {&World::run_kernel, 10},      {&World::open, 12},
+    {&World::stop, 3},      {&World::pause, 5},      {&World::resume, 7},           {&World::finish, 2},
+    {&World::reset_far, 1}, {&World::drop_one, 10},  {&World::drop_all, 2},         {&World::borrow, 4},
+    {&World::pass_time, 6}, {&World::borrow_all, 1}, {&World::replace_receiver, 1},
 };
 constexpr std::size_t kActCount = std::size(kActs);
 
@@ -108,16 +109,14 @@ class Acts {
   }
 
   void happen(World& world) {
-    const std::size_t drawn = random_.below(sum_);
-    std::size_t i = 0;
-    while (until_[i] <= drawn) ++i;
-    (world.*kActs[i].happen)();
+    const auto* const act = std::upper_bound(std::begin(until_), std::end(until_), random_.below(sum_));
+    (world.*kActs[act - std::begin(until_)].happen)();
   }
 
  private:
   Random& random_;
-  unsigned sum_ = 0;
-  unsigned until_[kActCount];
+  std::size_t sum_ = 0;
+  std::size_t until_[kActCount]{};
 };
 
 void run(std::uint64_t seed, bool traced) {

@@ -91,7 +91,7 @@ Setup draw_setup(Random& random) {
                 .completions = submissions << random.below(3),
                 .flags = can_defer && random.chance(60) ? deferred : 0},
       .strategies = draw_strategies(random, personality, epoll),
-      .receivers = random.chance(20) ? 2U : 1U,
+      .receivers = random.chance(30) ? random.between(2, 3) : 1,
       .options = {},
       .handler_acts = static_cast<unsigned>(random.below(30)),
       .keeps = static_cast<unsigned>(random.below(100)),

@@ -144,6 +144,7 @@ void World::drop(std::size_t index) {
     violate("connection %llu: byte %llu is not what was sent", number(kept.id), number(kept.at + right));
   }
   kept_.erase(kept_.begin() + static_cast<std::ptrdiff_t>(index));
+  forget_retired();
 }
 
 void World::drop_one() {

@@ -22,14 +22,16 @@ World::World(Random& random)
       setup_(draw_setup(random)),
       kernel_(random, setup_.personality, setup_.shape),
       pool_(setup_.options) {
-  for (std::size_t i = 0; i < setup_.receivers; ++i) {
-    const auto group = static_cast<std::uint16_t>(kFirstGroup + i * kGroupsApart);
-    receivers_.push_back(setup_.epoll ? std::make_unique<Receiver>(pool_, weir::Epoll{kEpoll}, group)
-                                      : std::make_unique<Receiver>(pool_, kernel_.queues().ring(), group));
-  }
+  for (std::size_t i = 0; i < setup_.receivers; ++i) receivers_.push_back(make_receiver(i));
 }
 
 World::~World() = default;
+
+std::unique_ptr<Receiver> World::make_receiver(std::size_t index) {
+  const auto group = static_cast<std::uint16_t>(kFirstGroup + index * kGroupsApart);
+  if (setup_.epoll) return std::make_unique<Receiver>(pool_, weir::Epoll{kEpoll}, group);
+  return std::make_unique<Receiver>(pool_, kernel_.queues().ring(), group);
+}
 
 /// One round of the server's loop: it waits, sees what there is, and has the receivers ask for more.
 void World::loop() {
@@ -77,6 +79,7 @@ void World::dispatch() {
     note_seen(kernel_.queues().unseen().front());
     owner_of(cqe).complete(cqe, [this](Inflow& inflow, Received what) { hand(inflow, std::move(what)); });
     io_uring_cq_advance(&ring, 1);
+    forget_retired();
   }
 }
 
@@ -106,6 +109,20 @@ void World::note_seen(const Completion& completion) {
     if (completion.slots == 0) handed.back().bytes = static_cast<std::size_t>(completion.result);
   }
   retired_.insert(retired_.end(), completion.retired.begin(), completion.retired.end());
+}
+
+/// Those of which nobody has a slice any more may be anything by now.
+void World::forget_retired() {
+  std::erase_if(retired_, [&](const Range& each) { return !has_slice_of(each); });
+}
+
+bool World::has_slice_of(const Range& buffer) const {
+  const auto is_handed = [&](const auto& peer) {
+    const auto& handed = peer->file->handed;
+    return !peer->ended && std::any_of(handed.begin(), handed.end(), [&](auto& each) { return buffer.has(each.data); });
+  };
+  return std::any_of(kept_.begin(), kept_.end(), [&](const Kept& each) { return buffer.has(each.loan.data()); }) ||
+         std::any_of(peers_.begin(), peers_.end(), is_handed);
 }
 
 void World::hand(Inflow& inflow, Received received) {
@@ -157,8 +174,9 @@ bool World::is_late(const Peer& peer) const {
 }
 
 void World::act_in_handler() {
-  constexpr void (World::*kActs[])() = {&World::stop, &World::stop,     &World::pause,    &World::resume,
-                                        &World::open, &World::drop_one, &World::drop_all, &World::borrow};
+  constexpr void (World::*kActs[])() = {&World::stop,  &World::stop,      &World::pause,    &World::resume,
+                                        &World::open,  &World::drop_one,  &World::drop_all, &World::borrow,
+                                        &World::speak, &World::run_kernel};
   (this->*random_.pick(kActs))();
 }
 

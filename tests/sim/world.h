@@ -59,6 +59,8 @@ class World {
   void stop();
   void pause();
   void resume();
+  /// A receiver goes, and another comes with its number and its groups.
+  void replace_receiver();
   void drop_one();
   void drop_all();
   void borrow();
@@ -77,12 +79,15 @@ class World {
 
  private:
   // world.cpp: the loop and its handlers
+  std::unique_ptr<Receiver> make_receiver(std::size_t index);
   void turn();
   bool can_sleep();
   Kernel::Time next_deadline() const;
   void dispatch();
   void dispatch_events();
   void note_seen(const Completion& completion);
+  void forget_retired();
+  bool has_slice_of(const Range& buffer) const;
   Receiver& owner_of(const io_uring_cqe& cqe);
   void hand(Inflow& inflow, Received received);
   void take_data(Peer& peer, Received& received);
@@ -100,8 +105,8 @@ class World {
 
   // world_checks.cpp: what must hold after every step
   void check_hands();
-  void check_user();
-  void check_kernel();
+  void check_user(const Counts& counts);
+  void check_kernel(const Counts& counts);
   void check_quiet();
   void check_parked();
   void check_wakes();
@@ -112,6 +117,7 @@ class World {
 
   // world_ends.cpp: what must hold at rest
   void rest();
+  void drain(Receiver& receiver);
   void check_arrived();
   void check_paused();
   void check_shortage();

@@ -24,8 +24,9 @@ const Range* find(const std::vector<Range>& ranges, const std::byte* place) {
 
 void World::check() {
   check_hands();
-  check_user();
-  check_kernel();
+  const Counts counts = pool_.counts();
+  check_user(counts);
+  check_kernel(counts);
   check_quiet();
   check_parked();
 }
@@ -57,8 +58,7 @@ void World::check_hands() {
 }
 
 /// The law; and the pool counts as the user's what the user has or a receiver keeps for a connection.
-void World::check_user() {
-  const Counts counts = pool_.counts();
+void World::check_user(const Counts& counts) {
   if (!counts.law_holds()) violate("the law does not hold");
 
   std::vector<Range> being_filled;
@@ -83,11 +83,10 @@ void World::check_user() {
   if (counts.user != whole + in_slices.size()) {
     violate("the user has %zu buffers, but %llu are counted", whole + in_slices.size(), number(counts.user));
   }
-  retired_ = in_slices;
 }
 
 /// The pool counts as the kernel's what the kernel has, or has given back without anybody having seen it.
-void World::check_kernel() {
+void World::check_kernel(const Counts& counts) {
   if (setup_.epoll) return;
   std::uint64_t in_rings = 0;
   for (const BufferGroup& each : kernel_.groups()) in_rings += each.count();
@@ -98,7 +97,6 @@ void World::check_kernel() {
     in_rings += each.slots;
     requested += (each.flags & IORING_CQE_F_BUFFER) == 0 && !each.buffers.empty();
   }
-  const Counts counts = pool_.counts();
   if (counts.kernel_ring != in_rings) {
     violate("rings have %llu buffers, but %llu are counted", number(in_rings), number(counts.kernel_ring));
   }
@@ -205,12 +203,16 @@ std::uint64_t World::may_still_take(const Peer& peer) const {
   return in_line + in_rings + (lazy ? peers_.size() : 0);
 }
 
+/// Nobody finds no buffer time after time, and nobody is served before those that wait for longer.
 void World::check_parked() {
+  constexpr unsigned kMostTries = 20;
+  for (const auto& each : peers_) {
+    if (each->ended || each->file->starved <= kMostTries) continue;
+    violate("connection %llu was tried %u times and found no buffer", number(each->file->id), each->file->starved);
+  }
   for (const auto& first : peers_) {
     const bool served = kernel_.epoll().watches(*first->file) || first->file->taken != first->taken_before;
     const bool tried = first->file->starved != first->starved_before;
-    if (!first->ended && first->file->starved > 20)
-      violate("connection %llu was tried %u times and found no buffer", number(first->file->id), first->file->starved);
     if (first->ended || first->paused || served || tried) first->parked = false;
     if (!first->parked) continue;
     for (const auto& each : peers_) {

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <utility>
 
 #include "core/counts.h"
 #include "sim/report.h"
@@ -134,16 +135,36 @@ void World::say_more() {
   check_arrived();
 }
 
+/// Stops it, and waits for its requests' ends.
+void World::drain(Receiver& receiver) {
+  awake_ = true;
+  receiver.stop_all();
+  for (const auto& each : peers_) {
+    if (each->receiver == &receiver && !each->ended) close(*each);
+  }
+  rest();
+  if (!receiver.quiet()) violate("%zu requests never end", in_flight_of(receiver));
+}
+
+void World::replace_receiver() {
+  const std::size_t index = random_.below(receivers_.size());
+  trace("user: receiver %zu goes, and another comes", index);
+  const bool was_calm = std::exchange(calm_, true);
+  drain(*receivers_[index]);
+  const Receiver* const gone = receivers_[index].get();
+  receivers_[index] = nullptr;
+  drop_all();  // a ring needs memory
+  receivers_[index] = make_receiver(index);
+  for (const auto& each : peers_) {
+    if (each->receiver == gone) each->receiver = receivers_[index].get();
+  }
+  calm_ = was_calm;
+}
+
 void World::end() {
   trace("user: stops all");
   calm_ = true;
-  awake_ = true;
-  for (const auto& each : receivers_) each->stop_all();
-  for (const auto& each : peers_) each->ended = true;
-  rest();
-  for (const auto& each : receivers_) {
-    if (!each->quiet()) violate("%zu requests never end", kernel_.requests().size());
-  }
+  for (const auto& each : receivers_) drain(*each);
   peers_.clear();
   receivers_.clear();
   const Counts counts = pool_.counts();
