@@ -12,4 +12,9 @@ inline constexpr unsigned kMapHugeShift = 26;        // 3.8, MAP_HUGE_SHIFT
 inline constexpr unsigned kHuge2MiB = 21U << kMapHugeShift;
 inline constexpr unsigned kHuge1GiB = 30U << kMapHugeShift;
 
+inline constexpr unsigned kRecvsendBundle = 1U << 4;       // 6.10, IORING_RECVSEND_BUNDLE
+inline constexpr unsigned kFeatRecvsendBundle = 1U << 14;  // 6.10, IORING_FEAT_RECVSEND_BUNDLE
+inline constexpr unsigned kPbufRingInc = 2U;               // 6.12, IOU_PBUF_RING_INC
+inline constexpr unsigned kCqeBufMore = 1U << 4;           // 6.12, IORING_CQE_F_BUF_MORE
+
 }  // namespace weir::os::kernel
