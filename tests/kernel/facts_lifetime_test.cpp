@@ -152,7 +152,10 @@ TEST_P(ThreadFacts, AfterTheSubmittersEndItIsCancelledAsBefore) {
   }
 }
 
-TEST_P(ThreadFacts, AChildOfForkEndsNothing) {
+class ForkFacts : public FactsOfEachWay {};
+FACTS_OF_EACH_WAY(ForkFacts, kWays, kBothRings);
+
+TEST_P(ForkFacts, AChildEndsNothing) {
   arm();
   submit();
   const pid_t child = fork();

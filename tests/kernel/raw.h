@@ -121,7 +121,7 @@ class RawRing {
 
   std::string missing(Way way) {
     if (way == Way::multishot) return ring_.missing_multishot();
-    return way == Way::select ? ring_.missing_buffer_rings() : "";
+    return way == Way::select ? ring_.missing_buffer_rings() : ring_.missing();
   }
 
   template <typename Prep>

@@ -42,6 +42,7 @@ class Ring {
   }
 
   std::string missing() const {
+    if (error_ == -EINVAL) return "no io_uring of this kind here: deferred task work needs Linux 6.1";
     return error_ == 0 ? "" : std::string("io_uring is refused here: ") + std::strerror(-error_);
   }
 
