@@ -1,10 +1,9 @@
-#include <sys/time.h>
 #include <sys/wait.h>
 
-#include <csignal>
 #include <thread>
 
 #include "kernel/facts.h"
+#include "kernel/signal_storm.h"
 #include "unit/seed.h"
 
 // Requests in flight when something around them ends or is too short: the completion queue, a wait, a thread, a child
@@ -73,33 +72,6 @@ TEST_P(MultishotOverflowFacts, ItEndsAMultishotAndNoByteIsLost) {
 
 class WaitFacts : public FactsOfEachWay {};
 FACTS_OF_EACH_WAY(WaitFacts, kWays, kBothRings);
-
-void interrupt(int) {}
-
-/// Signals that interrupt system calls, from now on until its end.
-class SignalStorm {
- public:
-  explicit SignalStorm(suseconds_t every) {
-    struct sigaction action {};
-    action.sa_handler = interrupt;  // without SA_RESTART
-    sigaction(SIGALRM, &action, &before_);
-    set(every);
-  }
-  ~SignalStorm() {
-    set(0);
-    sigaction(SIGALRM, &before_, nullptr);
-  }
-  SignalStorm(const SignalStorm&) = delete;
-  SignalStorm& operator=(const SignalStorm&) = delete;
-
- private:
-  static void set(suseconds_t every) {
-    const itimerval timer{.it_interval = {0, every}, .it_value = {0, every}};
-    setitimer(ITIMER_REAL, &timer, nullptr);
-  }
-
-  struct sigaction before_ {};
-};
 
 TEST_P(WaitFacts, AnInterruptedWaitLosesNothing) {
   arm();

@@ -22,20 +22,23 @@ inline constexpr unsigned kDeferred = IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_
 class Ring {
  public:
   /// Small, so that several fit a memlock limit of 64 KiB. Without an io_uring, `missing()` says why.
-  explicit Ring(unsigned entries = 32, unsigned flags = 0, unsigned completions = 0) {
-    io_uring_params params{};
-    params.flags = flags | (completions > 0 ? IORING_SETUP_CQSIZE : 0U);
-    params.cq_entries = completions;
-    error_ = patiently([&] {
-      io_uring_params again = params;
-      return io_uring_queue_init_params(entries, &ring_, &again);
-    });
+  explicit Ring(unsigned entries = 32, unsigned flags = 0, unsigned completions = 0) : entries_(entries) {
+    wanted_.flags = flags | (completions > 0 ? IORING_SETUP_CQSIZE : 0U);
+    wanted_.cq_entries = completions;
+    begin();
   }
   ~Ring() { end(); }
   Ring(const Ring&) = delete;
   Ring& operator=(const Ring&) = delete;
 
   io_uring& get() { return ring_; }
+  /// Makes another like the one that has ended.
+  void begin() {
+    error_ = patiently([&] {
+      io_uring_params params = wanted_;
+      return io_uring_queue_init_params(entries_, &ring_, &params);
+    });
+  }
   /// Ends it before its owner does.
   void end() {
     if (std::exchange(error_, -EBADF) == 0) io_uring_queue_exit(&ring_);
@@ -91,6 +94,8 @@ class Ring {
     return error;
   }
 
+  const unsigned entries_;
+  io_uring_params wanted_{};
   io_uring ring_{};
   int error_ = 0;
 };

@@ -1,0 +1,121 @@
+#include <gtest/gtest.h>
+
+#include "kernel/far_ends.h"
+#include "kernel/scarce.h"
+#include "kernel/strategies.h"
+#include "unit/seed.h"
+
+// The large proofs: what is promised of ten thousand connections, and of one that is greedy.
+
+namespace weir {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::Peer;
+using testing::World;
+
+/// How much each of many says: mostly what fits a buffer, sometimes more.
+std::size_t bytes_of(std::size_t i) { return i % 100 == 0 ? 10'000 : 1 + i * 37 % 300; }
+
+void say_stream(int far, std::uint64_t id, std::size_t bytes) {
+  std::vector<std::byte> text(bytes);
+  for (std::size_t i = 0; i < bytes; ++i) text[i] = testing::stream_byte(id, i);
+  if (send(far, text.data(), bytes, MSG_NOSIGNAL) != static_cast<ssize_t>(bytes)) std::_Exit(1);
+}
+
+class WakeTest : public testing::WithEachStrategy {};
+INSTANTIATE_TEST_SUITE_P(Each, WakeTest,
+                         ::testing::Combine(::testing::ValuesIn(testing::kStrategies),
+                                            ::testing::Values(testing::kDeferred)),
+                         testing::name_of_case);
+INSTANTIATE_TEST_SUITE_P(One, WakeTest, ::testing::Values(testing::StrategyCase{testing::kStrategies.front(), 0U}),
+                         testing::name_of_case);
+
+TEST_P(WakeTest, TenThousandWhoWereIdleAreServedBySixtyFourBuffers) {
+  constexpr std::size_t kMany = 10'000;
+  constexpr std::size_t kBuffers = 64;
+  if (!testing::files_allowed(kMany + 100)) {
+    GTEST_SKIP() << "10,000 connections need `ulimit -n 10100`";
+  }
+  testing::FarEnds far(kMany, [](int end, std::size_t i) { say_stream(end, i + 1, bytes_of(i)); });
+  MAKE_WORLD(world, testing::scarce(kBuffers), 256, 4096);
+  const std::vector<Loan> held = testing::take_all_but(world, kBuffers);
+  for (testing::File& near : far.near()) {
+    Peer& peer = *world.peers.emplace_back(std::make_unique<Peer>());
+    peer.id = world.peers.size();
+    peer.sockets.near = std::move(near);
+    world.receiver->start(peer, peer.sockets.near.get());
+  }
+  world.step();
+  world.run_until([&] { return world.receiver->next_deadline() == World::Clock::time_point::max(); });
+  for (int i = 0; i < 3; ++i) world.step();
+  EXPECT_EQ(world.pool.counts().kernel_request, 0U) << "an idle connection holds a buffer";
+  EXPECT_LE(world.pool.counts().kernel_ring, strategy() == Strategy::ring ? kBuffers : 0U);
+  testing::expect_law(world.pool, held.size());
+
+  far.speak_all();
+  std::uint64_t most = 0;
+  world.after_data = [&](Peer&) {
+    const Counts counts = world.pool.counts();
+    most = std::max(most, counts.user - held.size() + counts.kernel_ring + counts.kernel_request);
+  };
+  for (const auto& peer : world.peers) peer->sent = bytes_of(peer->id - 1);
+  world.run_until_whole();
+  EXPECT_LE(most, kBuffers);
+  EXPECT_LE(world.enobufs, 2 * kMany) << "a storm of receives that find no buffer";
+  world.receiver->stop_all();
+  world.run_until([&] { return world.receiver->quiet(); });
+  testing::expect_law(world.pool, held.size());
+}
+
+/// What the greedy one may get from when a modest one speaks until that is served: what it has with completions that
+/// are there already, its own turn before the modest one's, and what it takes as one of those who are armed meanwhile.
+constexpr std::uint64_t greedy_bound(std::uint64_t entries) { return 3 * entries; }
+
+class GreedyTest : public testing::WithEachStrategy {
+ protected:
+  /// A socket that is never empty.
+  static void flood(World& world, Peer& peer) {
+    for (std::uint64_t before = UINT64_MAX; before != peer.sent;) {
+      before = peer.sent;
+      world.speak(peer, 65536);
+    }
+  }
+};
+WITH_EACH_STRATEGY(GreedyTest);
+
+TEST_P(GreedyTest, OneWhoNeverStopsDoesNotStarveTheModest) {
+  for (const std::size_t entries : {std::size_t{4}, std::size_t{16}}) {
+    MAKE_WORLD(world, testing::scarce(entries), 64, 512);
+    const std::vector<Loan> held = testing::take_all_but(world, entries);
+    Peer& greedy = world.add();
+    for (int i = 0; i < 20; ++i) world.add();
+    std::uint64_t taken = 0;
+    std::uint64_t most = 0;                                     // taken while one of the others waited
+    std::vector<std::uint64_t> before(world.peers.size() + 1);  // taken when that one spoke
+    world.after_data = [&](Peer& peer) {
+      if (&peer == &greedy) ++taken;
+      if (&peer != &greedy) most = std::max(most, taken - before[peer.id]);
+    };
+    for (int round = 0; round < testing::steps(600) && !HasFatalFailure(); ++round) {
+      flood(world, greedy);
+      for (const auto& peer : world.peers) {
+        if (!peer->whole() || random_() % 4 != 0) continue;
+        before[peer->id] = taken;
+        world.speak(*peer, 1 + random_() % 2000);
+      }
+      world.step();
+    }
+    EXPECT_GT(taken, 0U);
+    EXPECT_LE(most, greedy_bound(entries)) << "buffers for the greedy one while another waited";
+    printf("a ring of %zu: the greedy one got at most %llu buffers while another waited, %llu in all\n", entries,
+           static_cast<unsigned long long>(most), static_cast<unsigned long long>(taken));
+    world.run_until_whole();
+    world.receiver->stop_all();
+    world.run_until([&] { return world.receiver->quiet(); });
+    testing::expect_law(world.pool, held.size());
+  }
+}
+
+}  // namespace
+}  // namespace weir
