@@ -14,8 +14,8 @@
 
 namespace weir::testing {
 
-/// Connections whose far ends a process of their own has, so that there may be as many as a process may have open files.
-/// REQUIRES: this process has no other thread when they are made.
+/// Connections whose far ends a process of their own has, so that there may be as many as a process may have open
+/// files. REQUIRES: this process has no other thread when they are made.
 class FarEnds {
  public:
   /// `say(far, i)` is called there for each of them by speak_all().
