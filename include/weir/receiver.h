@@ -1,6 +1,7 @@
 #pragma once
 
 #include <liburing.h>
+#include <sys/epoll.h>
 #include <weir/loan.h>
 #include <weir/pool.h>
 #include <weir/strategy.h>
@@ -40,33 +41,48 @@ struct Received {
   bool closed() const noexcept { return !data; }
 };
 
-/// Receives for many connections on your io_uring, into buffers of a pool. It prepares requests and understands their
-/// completions; it never submits, never waits and owns no thread. Only the io_uring's owner thread may use it.
+/// Your epoll, which stays yours.
+struct Epoll {
+  int fd = -1;
+};
+
+/// Receives for many connections on your io_uring or epoll, into buffers of a pool. It prepares requests and
+/// understands their completions; it never submits, never waits and owns no thread. Only the thread that owns the
+/// io_uring or epoll may use it.
 ///
-/// Each connection has a Strategy: that of the pool's options, or its own. While nothing arrives it holds no buffer, or
-/// (Strategy::direct) none for longer than the option idle_ms. One that finds none for its data is parked, first-in
-/// first-out, and woken by a buffer that comes home, from whichever thread.
+/// Each connection has a Strategy: that of the pool's options, or its own. While nothing arrives it holds no buffer;
+/// or, by a strategy that waits with one, none for longer than the option idle_ms. One that finds none for its data is
+/// parked, first-in first-out, and woken by a buffer that comes home, from whichever thread: the parked come first, and
+/// while there are any, no ring is given a buffer. So a connection that speaks all the time has at most what its ring
+/// held when others were parked, `ring_entries` buffers, before it is in line behind them.
 class Receiver {
  public:
-  /// The top byte of the user_data of its requests. REQUIRES: your own user_data have another (pointers have 0).
+  /// The top byte of the user_data of its requests and events. REQUIRES: your own user_data have another (pointers have
+  /// 0).
   static constexpr std::uint64_t kOwner = 0xEE;
 
-  /// Where the strategy of the pool's options is ring, or automatic on a kernel that can, it registers a buffer ring as
-  /// group `group`, sized by the options receive_bytes and ring_entries. Throws Error: no class holds receive_bytes, as
-  /// BufferRing, or when the strategy is ring and Linux is older than 6.0.
-  /// REQUIRES: pool and ring outlive this; no two receivers of an io_uring have the same group.
+  /// On an io_uring. Where the strategy of the pool's options has buffer rings it registers the first, as group
+  /// `group`; those that are needed later get the numbers after it, one for each size of buffer and kind of ring at
+  /// most. Throws Error: no class holds receive_bytes, as BufferRing, or the kernel is too old for the strategy.
+  /// REQUIRES: pool and ring outlive this; no two receivers of an io_uring have groups in common.
   Receiver(Pool& pool, io_uring& ring, std::uint16_t group = 64);
-  /// REQUIRES: quiet(), else the buffers that the kernel may still write to are lost to the pool for ever, and it says
-  /// so on standard error. In a child of fork it does nothing.
+  /// On an epoll, to which it adds an eventfd and the connections' files. Throws Error: the strategy of the pool's
+  /// options is neither automatic nor epoll, no class holds receive_bytes, or files are short. REQUIRES: the pool
+  /// outlives this; no two receivers of an epoll have the same `group`.
+  Receiver(Pool& pool, Epoll epoll, std::uint16_t group = 64);
+  /// REQUIRES: on an io_uring, quiet(), else the buffers that the kernel may still write to are lost to the pool for
+  /// ever, and it says so on standard error. In a child of fork it does nothing.
   ~Receiver();
   Receiver(const Receiver&) = delete;
   Receiver& operator=(const Receiver&) = delete;
 
-  /// Receives from `fd`, which stays yours: close it after stop() or the end of the inflow. The strategy is the
-  /// receiver's where it is automatic. Throws Error when it is the first that needs a buffer ring, as the constructor.
-  /// REQUIRES: the inflow is not started; what turn() prepared is submitted before a file is closed.
+  /// Receives from `fd`, a stream socket, which stays yours: close it after stop() or the end of the inflow. The
+  /// strategy is the receiver's where it is automatic. Throws Error when it is the first that needs a buffer ring, as
+  /// the constructor, and when there are 16,777,216 connections. REQUIRES: the inflow is not started; what turn()
+  /// prepared is submitted before a file is closed.
   void start(Inflow& inflow, int fd, Strategy strategy = Strategy::automatic);
-  /// Asks for no more data. What the kernel has received by then is still delivered, in order.
+  /// Asks for no more data: its handler is not called until resume(). What the kernel has received by then is kept, in
+  /// order: no more than its ring's or its own buffer.
   void pause(Inflow& inflow) noexcept;
   void resume(Inflow& inflow) noexcept;
   /// Ends it: its handler is not called again, and buffers that still come are dropped.
@@ -74,15 +90,21 @@ class Receiver {
 
   /// True when the completion is of a request of this receiver: give it to complete().
   bool owns(const io_uring_cqe& cqe) const noexcept;
-  /// Calls `handler(Inflow&, Received)` at most once. The handler may start, pause, stop and destroy any inflow.
-  /// REQUIRES: owns(cqe); the caller then marks the completion as seen.
+  /// The same of an event of the epoll.
+  bool owns(const epoll_event& event) const noexcept;
+  /// Calls `handler(Inflow&, Received)` for each piece of data that the completion brings, and for an end: mostly once.
+  /// The handler may start, pause, resume, stop and destroy any inflow. REQUIRES: owns(cqe); the caller then marks the
+  /// completion as seen.
   template <typename Handler>
   void complete(const io_uring_cqe& cqe, Handler&& handler) {
-    Received received;
-    if (Inflow* inflow = accept(cqe, received)) std::forward<Handler>(handler)(*inflow, std::move(received));
+    hand_over(accept(cqe), handler);
+  }
+  template <typename Handler>
+  void complete(const epoll_event& event, Handler&& handler) {
+    hand_over(accept(event), handler);
   }
 
-  /// Replenishes the buffer ring and prepares what is due. Call it after each batch of completions, before submitting.
+  /// Replenishes the buffer rings and prepares what is due. Call it after each batch of completions, before submitting.
   /// True when there is more to prepare: submit, and call it again before waiting.
   bool turn() noexcept;
   /// When turn() is due at the latest: connections then have been idle for too long. The far future when there are
@@ -98,7 +120,24 @@ class Receiver {
   bool quiet() const noexcept;
 
  private:
-  Inflow* accept(const io_uring_cqe& cqe, Received& received) noexcept;
+  friend class detail::ReceiverState;
+  struct Delivery {
+    Inflow* inflow = nullptr;  ///< nullptr: nobody is to be told anything
+    Received received;
+    bool more = false;  ///< call next()
+  };
+
+  Delivery accept(const io_uring_cqe& cqe) noexcept;
+  Delivery accept(const epoll_event& event) noexcept;
+  Delivery next() noexcept;
+
+  template <typename Handler>
+  void hand_over(Delivery delivery, Handler& handler) {
+    for (;; delivery = next()) {
+      if (delivery.inflow != nullptr) handler(*delivery.inflow, std::move(delivery.received));
+      if (!delivery.more) return;
+    }
+  }
 
   std::unique_ptr<detail::ReceiverState> state_;
 };

@@ -4,6 +4,7 @@
 
 #include "core/strategies.h"
 #include "os/clock.h"
+#include "receive/kept_loans.h"
 #include "receive/predictor.h"
 
 namespace weir {
@@ -21,38 +22,55 @@ enum class Request : std::uint8_t {
   from_ring,  ///< a multishot, for which the kernel picks buffers
 };
 
-/// Where a connection is while the kernel has no request of it.
-enum class Queue : std::uint8_t { none, to_arm, parked };
+/// Where a connection is listed: never in more than one.
+enum class Queue : std::uint8_t { none, to_arm, to_cancel, parked, to_deliver };
 
 /// Why a request that was wanted is cancelled.
 enum class Lapse : std::uint8_t { none, idle, deadline };
 
 /// One connection: what is wanted of it, what it has with the kernel, and which request is next by its strategy.
 struct Connection {
+  static constexpr int kNoEnd = 1;
+
   Inflow* inflow = nullptr;  ///< nullptr: stopped, nothing is delivered any more
   int fd = -1;
+  int end = kNoEnd;         ///< the result that ended it, not delivered yet
   bool used = false;        ///< false: the slot is in the free list
   bool wanted = false;      ///< the user wants data
   bool cancelling = false;  ///< the request's cancel is queued or with the kernel
-  bool has_data = false;    ///< a poll said so, or there may be more where the last came from
+  bool has_data = false;    ///< a poll said so, or a receive that found no buffer
   bool silent = false;      ///< it waits by poll, whatever its strategy, until there is data
+  bool retried = false;     ///< its ring was given a buffer for its data, and others were faster
   Request request = Request::none;
   Queue queue = Queue::none;
   Lapse lapse = Lapse::none;
+  std::uint8_t group = 0;        ///< index of the buffer ring that its multishot was armed with
+  std::uint32_t armed_for = 0;   ///< the prediction at that time
+  std::uint16_t generation = 0;  ///< in its requests' names: a late cancel shall not find the next one
+  std::uint32_t next = 0;        ///< in its queue
   const StrategyFacts* strategy = nullptr;
   Predictor predictor{};
-  std::uint64_t woken = 0;  ///< the round in which its multishot was armed for data that is known to be there
-  os::Time active{};        ///< the last data, or the last time that it was started or resumed
+  os::Time active{};            ///< the last data, or the last time that it was started or resumed
+  os::Time::duration pause{0};  ///< between its receives: a moving average
+  KeptLoans::List kept{};       ///< received, not delivered yet
 
   Request next_request() const noexcept;
   /// The request holds a buffer or kernel memory that a poll does not.
   bool can_fall_silent() const noexcept { return request == Request::wait || request == Request::from_ring; }
+  bool has_undelivered() const noexcept { return !kept.empty() || end != kNoEnd; }
 
+  /// What the kernel may still say of requests so far is of no concern any more.
+  void renew() noexcept;
   /// The result of its request; `ended`: the kernel has it no more.
   void note_poll(int result) noexcept;
-  void note_receive(int result, bool ended, os::Time now) noexcept;
+  /// `stale`: the buffer was not of the predicted size.
+  void note_receive(int result, bool ended, os::Time now, bool stale) noexcept;
+  /// A receive of what a poll has told of, outside of any request.
+  void note_taken(int result, os::Time now) noexcept;
 
  private:
+  bool comes_often() const noexcept;
+  void note_data(os::Time now) noexcept;
   void note_end(int result) noexcept;
 };
 

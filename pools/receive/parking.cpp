@@ -5,38 +5,43 @@
 #include "os/event.h"
 
 namespace weir::detail {
+namespace {
 
-Parking::Parking() {
-  waiter_.event = os::make_event();
-  if (waiter_.event < 0) {
-    throw Error(-waiter_.event, "cannot make an eventfd: raise the limit on open files with `ulimit -n`");
-  }
+int make_event() {
+  const int event = os::make_event();
+  if (event < 0) throw Error(-event, "cannot make an eventfd: raise the limit on open files with `ulimit -n`");
+  return event;
+}
+
+}  // namespace
+
+Parking::Parking(PoolState& pool, std::size_t classes)
+    : pool_(pool), event_(make_event()), waiters_(classes), depots_(classes, nullptr) {
+  for (Waiter& waiter : waiters_) waiter.event = event_;
 }
 
 Parking::~Parking() {
   stop_waiting();
-  os::close_event(waiter_.event);
+  os::close_event(event_);
 }
 
-void Parking::start_round(bool settled) {
-  parked_.insert(parked_.begin(), losers_.begin(), losers_.end());
-  losers_.clear();
-  if (!settled) return;
-  ++round_;
-  unanswered_ = 0;
-}
-
-bool Parking::wait(PoolState& pool, Depot& depot) noexcept {
-  if (&depot != depot_) stop_waiting();
-  depot_ = &depot;
-  return pool.wait(depot, waiter_);
+bool Parking::wait() noexcept {
+  if (depots_.front() != &pool_.home_depot(0)) {
+    stop_waiting();
+    for (std::size_t i = 0; i < depots_.size(); ++i) depots_[i] = &pool_.home_depot(i);
+  }
+  return pool_.wait(depots_, waiters_);
 }
 
 void Parking::stop_waiting() noexcept {
-  if (depot_ != nullptr) depot_->stop_waiting(waiter_);
-  depot_ = nullptr;
+  for (std::size_t i = 0; i < depots_.size(); ++i) {
+    if (depots_[i] != nullptr) depots_[i]->stop_waiting(waiters_[i]);
+    depots_[i] = nullptr;
+  }
 }
 
-void Parking::clear_event() noexcept { os::clear_event(waiter_.event); }
+void Parking::signal_event() noexcept { os::signal_event(event_); }
+
+void Parking::clear_event() noexcept { os::clear_event(event_); }
 
 }  // namespace weir::detail

@@ -11,6 +11,9 @@ Inflow::~Inflow() {
 Receiver::Receiver(Pool& pool, io_uring& ring, std::uint16_t group)
     : state_(std::make_unique<detail::ReceiverState>(pool, ring, group)) {}
 
+Receiver::Receiver(Pool& pool, Epoll epoll, std::uint16_t group)
+    : state_(std::make_unique<detail::ReceiverState>(pool, epoll, group)) {}
+
 Receiver::~Receiver() {
   if (detail::is_fork_child())
     (void)state_.release();  // NOLINT(bugprone-unused-return-value): all of it is the parent's
@@ -24,9 +27,15 @@ void Receiver::resume(Inflow& inflow) noexcept { state_->want(inflow, true); }
 
 void Receiver::stop(Inflow& inflow) noexcept { state_->stop(inflow); }
 
-bool Receiver::owns(const io_uring_cqe& cqe) const noexcept { return state_->owns(cqe); }
+bool Receiver::owns(const io_uring_cqe& cqe) const noexcept { return state_->owns(cqe.user_data); }
 
-Inflow* Receiver::accept(const io_uring_cqe& cqe, Received& received) noexcept { return state_->accept(cqe, received); }
+bool Receiver::owns(const epoll_event& event) const noexcept { return state_->owns(event.data.u64); }
+
+Receiver::Delivery Receiver::accept(const io_uring_cqe& cqe) noexcept { return state_->accept(cqe); }
+
+Receiver::Delivery Receiver::accept(const epoll_event& event) noexcept { return state_->accept(event); }
+
+Receiver::Delivery Receiver::next() noexcept { return state_->next(); }
 
 bool Receiver::turn() noexcept { return state_->turn(); }
 

@@ -2,19 +2,20 @@
 
 #include <weir/error.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <utility>
 
 #include "base/fatal.h"
 #include "os/process.h"
-#include "os/uring.h"
+#include "os/socket.h"
+#include "receive/epoll_requests.h"
+#include "receive/uring_requests.h"
 
 namespace weir::detail {
 namespace {
 
 using Kind = Requests::Kind;
-using std::chrono::milliseconds;
+using Ring = StrategyFacts::Ring;
 
 ReceiverRecord* take_receiver_record() {
   ReceiverRecord* record = take_record(segment().receivers);
@@ -30,89 +31,120 @@ std::vector<std::uint32_t> receive_sizes(const PoolState& pool) {
   return sizes;
 }
 
-Strategy default_strategy(const Options& options, bool can_ring) {
+Strategy default_strategy(const Options& options, const Requests& requests, os::ReceiveFeatures features) {
   if (options.recv != Strategy::automatic) return options.recv;
-  return can_ring ? Strategy::ring : Strategy::poll_first;
-}
-
-/// A sixteenth of the shortest time that is watched.
-milliseconds tick_of(const Options& options) {
-  std::uint32_t shortest = UINT32_MAX;
-  for (const std::uint32_t each : {options.idle_ms, options.deadline_ms}) {
-    if (each > 0) shortest = std::min(shortest, each);
-  }
-  return milliseconds(std::max(1U, shortest / 16));
+  if (requests.cancels_at_once()) return Strategy::epoll;
+  return features.multishot ? Strategy::ring : Strategy::poll_adaptive;
 }
 
 }  // namespace
 
-ReceiverState::ReceiverState(Pool& pool, io_uring& ring, std::uint16_t group)
+ReceiverState::ReceiverState(Pool& pool, std::unique_ptr<Requests> requests, Groups groups,
+                             os::ReceiveFeatures features)
     : pool_(pool),
       options_(pool.options()),
-      can_ring_(os::has_multishot_receive(ring)),
-      strategy_(default_strategy(options_, can_ring_)),
+      features_(features),
+      strategy_(default_strategy(options_, *requests, features)),
       sizes_(receive_sizes(pool.state())),
-      requests_(ring, group),
+      requests_(std::move(requests)),
+      groups_(std::move(groups)),
+      parking_(pool.state(), sizes_.size()),
       record_(take_receiver_record()),
       buffers_(std::make_unique<RequestBuffers>(pool.state())),
-      now_(os::now()),
-      wheel_(tick_of(options_), now_) {
-  if (facts_of(strategy_).ring) need_ring();
+      idle_(options_) {
+  const StrategyFacts& facts = resolve(strategy_);
+  if (facts.ring != Ring::none) groups_.need(facts, facts.sized ? Predictor(sizes_).predict() : options_.receive_bytes);
   record_->pool = pool.state().id();
   record_->thread = os::thread_id();
   record_->strategy = static_cast<std::uint32_t>(strategy_);
   record_->asked = static_cast<std::uint32_t>(options_.recv);
 }
 
+ReceiverState::ReceiverState(Pool& pool, io_uring& ring, std::uint16_t group)
+    : ReceiverState(pool, std::make_unique<UringRequests>(ring, group), Groups(pool.state(), &ring, group),
+                    os::probe_receives(ring)) {}
+
+ReceiverState::ReceiverState(Pool& pool, Epoll epoll, std::uint16_t group)
+    : ReceiverState(pool, std::make_unique<EpollRequests>(epoll.fd, group), Groups(pool.state(), nullptr, group), {}) {
+  const int error = requests_->poll({.kind = Kind::event}, parking_.event());
+  if (error != 0) {
+    throw Error(-error, "the epoll takes no eventfd: is it an epoll, and is fs.epoll.max_user_watches large enough?");
+  }
+  watching_ = true;
+}
+
 ReceiverState::~ReceiverState() {
+  if (requests_->cancels_at_once()) {
+    for (std::uint32_t slot = 0; slot < connections_.size(); ++slot) end_request(slot);
+    requests_->cancel({.kind = Kind::event}, parking_.event());
+  }
   if (quiet()) return;
   pool_.state().quarantine();
   base::warn(
       "a receiver was destroyed with %zu requests in flight: %zu buffers are lost to the pool; call stop_all() and "
       "run the loop until quiet()",
-      requests_.in_flight(), buffers_->count() + (slots_ ? slots_->stock() : 0));
-  (void)slots_.release();  // the kernel may still write there
+      requests_->in_flight(), buffers_->count() + groups_.stock());
+  groups_.abandon();  // the kernel may still write there
   (void)buffers_.release();
 }
 
-const StrategyFacts& ReceiverState::resolve(Strategy strategy) const noexcept {
-  return facts_of(strategy == Strategy::automatic ? strategy_ : strategy);
-}
-
-void ReceiverState::need_ring() {
-  if (slots_) return;
-  if (!can_ring_) {
+/// Throws Error when it is not to be had here.
+const StrategyFacts& ReceiverState::resolve(Strategy strategy) const {
+  const StrategyFacts& facts = facts_of(strategy == Strategy::automatic ? strategy_ : strategy);
+  const bool on_epoll = requests_->cancels_at_once();
+  if (on_epoll != (facts.strategy == Strategy::epoll)) {
+    throw Error(EINVAL, on_epoll ? std::string("the strategy ") + facts.name +
+                                       " needs an io_uring, and this receiver has an epoll: set WEIR_RECV=epoll or auto"
+                                 : "the strategy epoll needs a receiver on an epoll: set WEIR_RECV=auto");
+  }
+  if (facts.ring != Ring::none && !features_.multishot) {
     throw Error(ENOSYS, "multishot receives need Linux 6.0 or newer: set WEIR_RECV=auto, or choose another strategy");
   }
-  slots_.reset(
-      new RingSlots(pool_.state(), requests_.ring(), requests_.group(), options_.ring_entries, options_.receive_bytes));
+  if (facts.ring == Ring::bundle && !features_.bundles) {
+    throw Error(ENOSYS, "bundles need Linux 6.10 or newer, and are broken in 6.13 and 6.14: set WEIR_RECV=ring");
+  }
+  return facts;
 }
 
-/// The clock is read once a turn, and once for the completions after it.
-os::Time ReceiverState::time() noexcept {
-  if (time_is_old_ && times()) now_ = os::now();
-  time_is_old_ = false;
-  return now_;
+/// A slot that nobody uses. Throws when there is no room for one more; nothing throws afterwards.
+std::uint32_t ReceiverState::take_slot() {
+  if (free_.empty()) {
+    const std::size_t count = connections_.size();
+    if (count == Requests::kMostConnections) throw Error(EMFILE, "a receiver has 16777216 connections already");
+    free_.reserve(count + 1);
+    requests_->make_room(count + 1);
+    idle_.make_room(count + 1);
+    buffers_->make_room(count + 1);
+    connections_.emplace_back();
+    free_.push_back(static_cast<std::uint32_t>(count));
+  }
+  const std::uint32_t slot = free_.back();
+  free_.pop_back();
+  return slot;
 }
 
 void ReceiverState::start(Inflow& inflow, int fd, Strategy strategy) {
   if (inflow.receiver_ != nullptr) base::fatal("an inflow was started twice: stop it first");
   const StrategyFacts& facts = resolve(strategy);
-  if (facts.ring) need_ring();
-  if (free_.empty()) {
-    free_.push_back(static_cast<std::uint32_t>(connections_.size()));
-    connections_.emplace_back();
-    buffers_->add_connection();
+  if (facts.ring == Ring::slice && os::is_datagram(fd)) {
+    throw Error(EPROTOTYPE, "ring_incremental would cut datagrams short: choose another strategy for this socket");
   }
-  const std::uint32_t slot = free_.back();
-  free_.pop_back();
+  const Predictor predictor(sizes_);
+  std::uint8_t group = 0;
+  if (facts.ring != Ring::none) group = groups_.need(facts, facts.sized ? predictor.predict() : options_.receive_bytes);
+  const std::uint32_t slot = take_slot();
+  const std::uint16_t generation = connections_[slot].generation;
   connections_[slot] = {.inflow = &inflow,
                         .fd = fd,
                         .used = true,
                         .wanted = true,
+                        .silent = facts.polls_first,
+                        .group = group,
+                        .generation = generation,
                         .strategy = &facts,
-                        .predictor = Predictor(sizes_),
-                        .active = time()};
+                        .predictor = predictor,
+                        .active = idle_.now()};
+  connections_[slot].renew();
   inflow.receiver_ = this;
   inflow.slot_ = slot;
   add_alone(record_->connections, 1);
@@ -122,7 +154,7 @@ void ReceiverState::start(Inflow& inflow, int fd, Strategy strategy) {
 void ReceiverState::want(Inflow& inflow, bool wanted) noexcept {
   if (inflow.receiver_ == nullptr) return;
   Connection& connection = connections_[inflow.slot_];
-  if (wanted && !connection.wanted) connection.active = time();
+  if (wanted && !connection.wanted) connection.active = idle_.now();
   connection.wanted = wanted;
   settle(inflow.slot_);
 }
@@ -138,6 +170,9 @@ void ReceiverState::detach(Inflow& inflow) noexcept {
   Connection& connection = connections_[inflow.slot_];
   connection.inflow = nullptr;
   connection.wanted = false;
+  connection.end = Connection::kNoEnd;
+  kept_.clear(connection.kept);
+  if (requests_->cancels_at_once()) end_request(inflow.slot_);
   record_->connections.store(record_->connections.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
 }
 
@@ -147,21 +182,25 @@ void ReceiverState::stop_all() noexcept {
     if (connection.inflow != nullptr) stop(*connection.inflow);
   }
   parking_.stop_waiting();  // a buffer that comes home now is for others
-  if (watching_) requests_.cancel(Kind::event, 0);
+  if (requests_->cancels_at_once()) requests_->cancel({.kind = Kind::event}, parking_.event());
 }
 
 /// Brings what the connection has in line with what is wanted of it.
 void ReceiverState::settle(std::uint32_t slot) noexcept {
   Connection& connection = connections_[slot];
   const bool armed = connection.request != Request::none;
-  if (connection.wanted && !armed && connection.queue == Queue::none) {
-    connection.queue = Queue::to_arm;
-    to_arm_.push_back(slot);
-  } else if (!connection.wanted && armed) {
-    cancel(slot);
-  } else if (connection.used && connection.inflow == nullptr && !armed && connection.queue == Queue::none) {
+  if (armed && (!connection.wanted || connection.end != Connection::kNoEnd)) cancel(slot);
+  if (connection.queue != Queue::none) return;
+  if (connection.wanted && connection.has_undelivered()) {
+    to_deliver_.push(slot);
+    parking_.signal_event();
+  } else if (connection.request != Request::none) {
+    return;
+  } else if (connection.wanted) {
+    to_arm_.push(slot);
+  } else if (connection.used && connection.inflow == nullptr && (rest_.bytes == 0 || rest_.slot != slot)) {
     connection.used = false;
-    wheel_.remove(slot);
+    idle_.forget(slot);
     free_.push_back(slot);
   }
 }
@@ -169,218 +208,26 @@ void ReceiverState::settle(std::uint32_t slot) noexcept {
 /// REQUIRES: the connection has a request.
 void ReceiverState::cancel(std::uint32_t slot) noexcept {
   Connection& connection = connections_[slot];
-  if (std::exchange(connection.cancelling, true)) return;
-  requests_.cancel(connection.request == Request::poll ? Kind::poll : Kind::receive, slot);
+  if (requests_->cancels_at_once()) return end_request(slot);
+  if (connection.cancelling || connection.queue != Queue::none) return;  // settled again when it leaves the queue
+  connection.cancelling = true;
+  to_cancel_.push(slot);
 }
 
-void ReceiverState::park(std::uint32_t slot) noexcept {
-  connections_[slot].queue = Queue::parked;
-  parking_.park(slot, connections_[slot].woken);
-  record_->parked.store(parked(), std::memory_order_relaxed);
-}
-
-Inflow* ReceiverState::accept(const io_uring_cqe& cqe, Received& received) noexcept {
-  requests_.note(cqe);
-  const std::uint32_t slot = Requests::connection_of(cqe);
-  switch (Requests::kind_of(cqe)) {
-    case Kind::receive:
-      return accept_receive(slot, cqe, received);
-    case Kind::poll:
-      return accept_poll(slot, cqe, received);
-    case Kind::event:
-      watching_ = false;
-      parking_.clear_event();
-      return nullptr;
-    case Kind::cancel:
-      return nullptr;
-  }
-  return nullptr;
-}
-
-Inflow* ReceiverState::accept_poll(std::uint32_t slot, const io_uring_cqe& cqe, Received& received) noexcept {
+/// Has the epoll forget the connection, whose request then has ended.
+void ReceiverState::end_request(std::uint32_t slot) noexcept {
   Connection& connection = connections_[slot];
-  connection.note_poll(cqe.res);
-  Inflow* const inflow = cqe.res < 0 ? deliver(connection, cqe.res, received) : nullptr;
-  settle(slot);
-  return inflow;
+  requests_->cancel(name_of(Kind::poll, slot), connection.fd);
+  if (connection.request == Request::take) const Loan unused = buffers_->finish(slot, 0);
+  const bool late = connection.lapse == Lapse::deadline && connection.wanted;
+  connection.cancelling = true;
+  connection.note_poll(-ECANCELED);
+  connection.lapse = Lapse::none;
+  if (late && connection.end == Connection::kNoEnd) connection.end = -ETIMEDOUT;
 }
 
-Inflow* ReceiverState::accept_receive(std::uint32_t slot, const io_uring_cqe& cqe, Received& received) noexcept {
-  Connection& connection = connections_[slot];
-  Loan data = data_of(slot, cqe);
-  if (cqe.res > 0 && connection.inflow != nullptr) received.data = std::move(data);
-  connection.note_receive(cqe.res, (cqe.flags & IORING_CQE_F_MORE) == 0, time());
-  if (cqe.res == -ENOBUFS) {
-    add_alone(record_->enobufs, 1);
-    if (connection.wanted) park(slot);
-  }
-  Inflow* const inflow = deliver(connection, cqe.res, received);
-  parking_.note_answer(std::exchange(connection.woken, 0));
-  settle(slot);
-  return inflow;
-}
-
-/// The buffer that comes back with the completion, if any does.
-Loan ReceiverState::data_of(std::uint32_t slot, const io_uring_cqe& cqe) noexcept {
-  if (connections_[slot].request != Request::from_ring) {
-    return buffers_->finish(slot, static_cast<std::uint32_t>(std::max(cqe.res, 0)));
-  }
-  return (cqe.flags & IORING_CQE_F_BUFFER) != 0 ? slots_->claim(cqe) : Loan{};
-}
-
-/// The inflow whose handler is due, with `received` filled in; nullptr when nothing is to be told, or to nobody.
-Inflow* ReceiverState::deliver(Connection& connection, int result, Received& received) noexcept {
-  Inflow* const inflow = connection.inflow;
-  const bool timed_out = result == -ECANCELED && std::exchange(connection.lapse, Lapse::none) == Lapse::deadline;
-  if (timed_out && connection.wanted) result = -ETIMEDOUT;
-  const bool armed_again = result == -ENOBUFS || result == -ECANCELED || result == -EINTR || result == -EAGAIN;
-  if (inflow == nullptr || armed_again) return nullptr;
-  if (result > 0) {
-    add_alone(record_->receives, 1);
-    add_alone(record_->bytes, static_cast<std::uint64_t>(result));
-    return inflow;
-  }
-  received.error = -result;
-  detach(*inflow);
-  return inflow;
-}
-
-bool ReceiverState::turn() noexcept {
-  time_is_old_ = true;
-  if (times()) wheel_.expire(time(), [this](std::uint32_t slot) { check_time(slot); });
-  time_is_old_ = true;
-  bool all = cancel_queued();
-  if (stopping_) return !all;
-  if (slots_) slots_->replenish();
-  all = arm_queued() && all;
-  parking_.start_round(requests_.is_settled());
-  all = wake_parked() && all;
-  if (parking_.empty()) return !all;
-  if (wait_for_buffer()) return !(watch_event() && all);
-  // There is stock, or just now a buffer came home. Where no completion will end the wait, the rest is due at once.
-  return !all || io_uring_cq_ready(&requests_.ring()) == 0;
-}
-
-/// True when the first of the parked can only be helped by a buffer that comes home, which then will be signalled.
-bool ReceiverState::wait_for_buffer() noexcept {
-  const Connection& first = connections_[parking_.front()];
-  if (first.strategy->ring) return slots_->stock() == 0 && parking_.wait(pool_.state(), slots_->depot());
-  const std::size_t index = pool_.state().classes().index_for(first.predictor.predict());
-  return parking_.wait(pool_.state(), pool_.state().home_depot(index));
-}
-
-bool ReceiverState::cancel_queued() noexcept {
-  add_alone(record_->cancels, requests_.prepare_cancels());
-  return !requests_.has_cancels();
-}
-
-bool ReceiverState::arm_queued() noexcept {
-  for (; !to_arm_.empty(); to_arm_.pop_front()) {
-    const std::uint32_t slot = to_arm_.front();
-    const Outcome outcome = arm(slot);
-    if (outcome == Outcome::queue_full) return false;
-    if (outcome == Outcome::no_buffer) park(slot);
-  }
-  return true;
-}
-
-/// Arms as many parked receives as there are buffers: more would only come back with -ENOBUFS.
-bool ReceiverState::wake_parked() noexcept {
-  bool all = true;
-  while (!parking_.empty()) {
-    const std::uint32_t slot = parking_.front();
-    Connection& connection = connections_[slot];
-    const bool from_ring = connection.wanted && connection.strategy->ring;
-    if (from_ring && parking_.unanswered() >= slots_->stock()) break;
-    const bool wanted = connection.wanted;
-    const Outcome outcome = arm(slot);
-    all = outcome != Outcome::queue_full;
-    if (outcome != Outcome::done) break;
-    parking_.pop();
-    if (wanted) add_alone(record_->wakes, 1);
-    if (!from_ring) continue;
-    connection.woken = parking_.round();
-    parking_.note_woken();
-  }
-  record_->parked.store(parked(), std::memory_order_relaxed);
-  return all;
-}
-
-/// Takes the connection off its queue, and prepares its next request when it is still wanted.
-ReceiverState::Outcome ReceiverState::arm(std::uint32_t slot) noexcept {
-  Connection& connection = connections_[slot];
-  if (connection.wanted) {
-    const Outcome outcome = submit(slot);
-    if (outcome != Outcome::done) return outcome;
-    watch_time(slot);
-  }
-  connection.queue = Queue::none;
-  settle(slot);
-  return Outcome::done;
-}
-
-ReceiverState::Outcome ReceiverState::submit(std::uint32_t slot) noexcept {
-  Connection& connection = connections_[slot];
-  const Request next = connection.next_request();
-  bool prepared = false;
-  if (next == Request::poll) {
-    prepared = requests_.poll(Kind::poll, slot, connection.fd);
-  } else if (next == Request::from_ring) {
-    prepared = requests_.receive_from_ring(slot, connection.fd);
-  } else {
-    return receive_into_loan(slot);
-  }
-  if (!prepared) return Outcome::queue_full;
-  connection.request = next;
-  return Outcome::done;
-}
-
-/// Without a buffer, one that has no data yet waits by poll; one that has is parked, behind those that are parked
-/// already.
-ReceiverState::Outcome ReceiverState::receive_into_loan(std::uint32_t slot) noexcept {
-  Connection& connection = connections_[slot];
-  const Request next = connection.next_request();
-  const bool overtakes = connection.queue != Queue::parked && !parking_.empty();
-  Loan loan = overtakes ? Loan{} : pool_.lend(connection.predictor.predict());
-  if (!loan && next == Request::take) return Outcome::no_buffer;
-  if (!loan) {
-    connection.silent = true;
-    return submit(slot);
-  }
-  if (!requests_.receive_into(slot, connection.fd, loan.bytes(), next == Request::take)) return Outcome::queue_full;
-  buffers_->submit(slot, std::move(loan));
-  connection.request = next;
-  return Outcome::done;
-}
-
-bool ReceiverState::watch_event() noexcept {
-  watching_ = watching_ || requests_.poll(Kind::event, 0, parking_.event());
-  return watching_;
-}
-
-/// When the connection's request is to be cancelled, if no data comes before.
-os::Time ReceiverState::lapses_at(const Connection& connection) const noexcept {
-  os::Time at = os::Time::max();
-  if (options_.deadline_ms > 0) at = connection.active + milliseconds(options_.deadline_ms);
-  if (options_.idle_ms > 0 && connection.can_fall_silent())
-    at = std::min(at, connection.active + milliseconds(options_.idle_ms));
-  return at;
-}
-
-/// The wheel's entry is left where it is while data comes: when it comes up, it is seen how long that was ago.
-void ReceiverState::watch_time(std::uint32_t slot) noexcept {
-  if (!times()) return;
-  const os::Time at = lapses_at(connections_[slot]);
-  if (at != os::Time::max()) wheel_.set_by_then(slot, at);
-}
-
-void ReceiverState::check_time(std::uint32_t slot) noexcept {
-  Connection& connection = connections_[slot];
-  if (connection.request == Request::none || connection.cancelling) return;
-  if (now_ < lapses_at(connection)) return watch_time(slot);
-  const bool late = options_.deadline_ms > 0 && now_ >= connection.active + milliseconds(options_.deadline_ms);
-  connection.lapse = late ? Lapse::deadline : Lapse::idle;
-  cancel(slot);
+Requests::Name ReceiverState::name_of(Kind kind, std::uint32_t slot) const noexcept {
+  return {.kind = kind, .generation = connections_[slot].generation, .connection = slot};
 }
 
 }  // namespace weir::detail

@@ -3,16 +3,18 @@
 #include <weir/receiver.h>
 
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <vector>
 
+#include "os/uring.h"
 #include "receive/connection.h"
+#include "receive/groups.h"
+#include "receive/idle_watch.h"
+#include "receive/kept_loans.h"
 #include "receive/parking.h"
 #include "receive/request_buffers.h"
 #include "receive/requests.h"
-#include "receive/timing_wheel.h"
-#include "ring/ring_slots.h"
+#include "receive/slot_queue.h"
 #include "slab/pool_state.h"
 
 namespace weir::detail {
@@ -21,7 +23,10 @@ namespace weir::detail {
 /// request of it, so that a late completion always finds its own connection.
 class ReceiverState {
  public:
+  using Delivery = Receiver::Delivery;
+
   ReceiverState(Pool& pool, io_uring& ring, std::uint16_t group);
+  ReceiverState(Pool& pool, Epoll epoll, std::uint16_t group);
   ~ReceiverState();
   ReceiverState(const ReceiverState&) = delete;
   ReceiverState& operator=(const ReceiverState&) = delete;
@@ -31,63 +36,90 @@ class ReceiverState {
   void stop(Inflow& inflow) noexcept;
   void stop_all() noexcept;
 
-  bool owns(const io_uring_cqe& cqe) const noexcept { return requests_.owns(cqe); }
-  Inflow* accept(const io_uring_cqe& cqe, Received& received) noexcept;
+  bool owns(std::uint64_t user_data) const noexcept { return requests_->owns(user_data); }
+  Delivery accept(const io_uring_cqe& cqe) noexcept;
+  Delivery accept(const epoll_event& event) noexcept;
+  Delivery next() noexcept;
   bool turn() noexcept;
-  os::Time next_deadline() const noexcept { return wheel_.next(); }
-  bool quiet() const noexcept { return requests_.in_flight() == 0; }
-  std::size_t parked() const noexcept { return parking_.count(); }
+  os::Time next_deadline() const noexcept { return idle_.next(); }
+  bool quiet() const noexcept { return requests_->in_flight() == 0; }
+  std::size_t parked() const noexcept { return parked_.count(); }
 
  private:
   enum class Outcome : std::uint8_t { done, no_buffer, queue_full };
 
-  const StrategyFacts& resolve(Strategy strategy) const noexcept;
-  void need_ring();
-  os::Time time() noexcept;
+  /// What a bundle's completion carries beyond its first buffer, of which next() hands out the buffers.
+  struct Rest {
+    std::uint32_t slot = 0;
+    std::uint16_t bid = 0;  ///< of the buffer before
+    std::uint32_t bytes = 0;
+  };
 
+  ReceiverState(Pool& pool, std::unique_ptr<Requests> requests, Groups groups, os::ReceiveFeatures features);
+
+  // receiver_state.cpp: what a connection is, from its start to its end
+  const StrategyFacts& resolve(Strategy strategy) const;
+  std::uint32_t take_slot();
   void detach(Inflow& inflow) noexcept;
   void settle(std::uint32_t slot) noexcept;
   void cancel(std::uint32_t slot) noexcept;
-  void park(std::uint32_t slot) noexcept;
-  Inflow* accept_poll(std::uint32_t slot, const io_uring_cqe& cqe, Received& received) noexcept;
-  Inflow* accept_receive(std::uint32_t slot, const io_uring_cqe& cqe, Received& received) noexcept;
-  Loan data_of(std::uint32_t slot, const io_uring_cqe& cqe) noexcept;
-  Inflow* deliver(Connection& connection, int result, Received& received) noexcept;
+  void end_request(std::uint32_t slot) noexcept;
+  Requests::Name name_of(Requests::Kind kind, std::uint32_t slot) const noexcept;
 
-  // Each prepares what is due, and is false when the submission queue was too short for all of it.
+  // completions.cpp: what the kernel says, and who is told
+  void check_name(Requests::Name name) const noexcept;
+  Delivery accept_poll(std::uint32_t slot, int result) noexcept;
+  Delivery accept_receive(std::uint32_t slot, const io_uring_cqe& cqe) noexcept;
+  Delivery accept_result(std::uint32_t slot, int result, Loan data) noexcept;
+  Delivery accept_event() noexcept;
+  Loan data_of(std::uint32_t slot, const io_uring_cqe& cqe) noexcept;
+  Delivery next_kept() noexcept;
+  Delivery receive_now(std::uint32_t slot) noexcept;
+  Delivery park_or_end(std::uint32_t slot) noexcept;
+  Delivery deliver(std::uint32_t slot, Loan data) noexcept;
+  Delivery deliver_end(std::uint32_t slot, int result) noexcept;
+  Delivery tell_end(std::uint32_t slot, int result) noexcept;
+  bool takes_now(const Connection& connection) const noexcept;
+  bool is_stale(const Connection& connection) noexcept;
+  bool is_misplaced(const Connection& connection) const noexcept;
+
+  // turn.cpp: what is asked of the kernel. Each is false when the submission queue was too short for all of it.
   bool cancel_queued() noexcept;
   bool arm_queued() noexcept;
   bool wake_parked() noexcept;
-  bool watch_event() noexcept;
-
   bool wait_for_buffer() noexcept;
-  Outcome arm(std::uint32_t slot) noexcept;
-  Outcome submit(std::uint32_t slot) noexcept;
-  Outcome receive_into_loan(std::uint32_t slot) noexcept;
-
-  bool times() const noexcept { return options_.idle_ms > 0 || options_.deadline_ms > 0; }
-  os::Time lapses_at(const Connection& connection) const noexcept;
-  void watch_time(std::uint32_t slot) noexcept;
   void check_time(std::uint32_t slot) noexcept;
+  Outcome wake(std::uint32_t slot) noexcept;
+  Outcome submit(std::uint32_t slot) noexcept;
+  Outcome receive_from_ring(std::uint32_t slot) noexcept;
+  Outcome retry_from_ring(std::uint32_t slot) noexcept;
+  Outcome receive_into_loan(std::uint32_t slot, Request request) noexcept;
+  Outcome note_asked(std::uint32_t slot, Request request, int error) noexcept;
+  Loan lend(std::uint32_t bytes) noexcept;
+  void park(std::uint32_t slot) noexcept;
+  void note_parked() noexcept;
 
   Pool& pool_;
   const Options& options_;
-  const bool can_ring_;
+  const os::ReceiveFeatures features_;
   const Strategy strategy_;           ///< of connections that name none: never automatic
   std::vector<std::uint32_t> sizes_;  ///< of the buffers for single receives
-  Requests requests_;
+  std::unique_ptr<Requests> requests_;
+  Groups groups_;
   Parking parking_;
   RecordHold<ReceiverRecord> record_;
   std::unique_ptr<RequestBuffers> buffers_;
-  std::unique_ptr<RingSlots, EndRing> slots_;  ///< from the first connection that needs it on
-  bool watching_ = false;                      ///< a poll of the event is with the kernel
+  IdleWatch idle_;
+  KeptLoans kept_;
+  Rest rest_;
+  bool watching_ = false;  ///< a poll of the event is with the kernel
   bool stopping_ = false;
-  bool time_is_old_ = true;
-  os::Time now_;
-  TimingWheel wheel_;
   std::vector<Connection> connections_;
   std::vector<std::uint32_t> free_;
-  std::deque<std::uint32_t> to_arm_;
+  SlotQueue to_arm_{connections_, Queue::to_arm};
+  SlotQueue to_cancel_{connections_, Queue::to_cancel};
+  SlotQueue parked_{connections_, Queue::parked};
+  SlotQueue to_deliver_{connections_, Queue::to_deliver};
 };
 
 }  // namespace weir::detail

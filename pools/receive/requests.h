@@ -1,54 +1,64 @@
 #pragma once
 
-#include <liburing.h>
-
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <span>
 
 namespace weir::detail {
 
-/// A receiver's requests: how they are prepared, how their completions are told from others', and how many the kernel
-/// has. A connection has at most one of a kind at a time, so that kind and connection name it. What prepares one is
-/// false when the submission queue is full.
+/// What the kernel is asked for on behalf of a receiver: how its requests are named, so that their completions are told
+/// from others', and how many it has. Each way to ask returns 0; -EAGAIN when there is no room for it just now; or
+/// another -errno when it failed at once.
 class Requests {
  public:
   enum class Kind : std::uint8_t { receive, poll, cancel, event };
 
-  /// `group` tells the receivers of an io_uring apart.
-  Requests(io_uring& ring, std::uint16_t group) : ring_(ring), group_(group) {}
+  /// A request's name, and its completion's: the user data. The generation tells a connection's requests apart.
+  struct Name {
+    Kind kind = Kind::receive;
+    std::uint16_t generation = 0;
+    std::uint32_t connection = 0;
+  };
+  static constexpr std::uint32_t kMostConnections = 1U << 24;
+  static constexpr std::uint16_t kGenerations = 1U << 12;
 
-  bool owns(const io_uring_cqe& cqe) const noexcept;
-  static Kind kind_of(const io_uring_cqe& cqe) noexcept;
-  static std::uint32_t connection_of(const io_uring_cqe& cqe) noexcept;
+  /// How a multishot is armed.
+  struct FromRing {
+    std::uint16_t group;
+    bool polls_first;  ///< it looks for a buffer when there is data, and not before
+    bool bundles;
+  };
+
+  /// `number` tells the receivers of an io_uring or epoll apart.
+  explicit Requests(std::uint16_t number) : number_(number) {}
+  virtual ~Requests() = default;
+  Requests(const Requests&) = delete;
+  Requests& operator=(const Requests&) = delete;
+
+  bool owns(std::uint64_t user_data) const noexcept;
+  static Name name_of(std::uint64_t user_data) noexcept;
+
+  /// Room for requests of so many connections. Throws std::bad_alloc.
+  virtual void make_room(std::size_t /*connections*/) {}
+  virtual int receive_from_ring(Name name, int fd, FromRing how) noexcept = 0;
+  /// `at_once`: it fails with EAGAIN rather than wait.
+  virtual int receive_into(Name name, int fd, std::span<std::byte> buffer, bool at_once) noexcept = 0;
+  virtual int poll(Name name, int fd) noexcept = 0;
+  virtual int cancel(Name name, int fd) noexcept = 0;
+  /// True when cancel() has ended the request. Else it ends by its completion.
+  virtual bool cancels_at_once() const noexcept = 0;
+
   /// A completion was seen.
-  void note(const io_uring_cqe& cqe) noexcept;
+  void note_completion(bool last) noexcept { in_flight_ -= last ? 1 : 0; }
   std::size_t in_flight() const noexcept { return in_flight_; }
 
-  bool receive_from_ring(std::uint32_t connection, int fd) noexcept;
-  /// `at_once`: it fails with EAGAIN rather than wait.
-  bool receive_into(std::uint32_t connection, int fd, std::span<std::byte> buffer, bool at_once) noexcept;
-  bool poll(Kind kind, std::uint32_t connection, int fd) noexcept;
-  /// Is prepared by the next prepare_cancels(), before any request that comes after it.
-  void cancel(Kind kind, std::uint32_t connection) { to_cancel_.push_back(user_data(kind, connection)); }
-  /// Returns how many it prepared; all, when has_cancels() is false then.
-  std::size_t prepare_cancels() noexcept;
-  bool has_cancels() const noexcept { return !to_cancel_.empty(); }
+ protected:
+  std::uint64_t user_data(Name name) const noexcept;
 
-  std::uint16_t group() const noexcept { return group_; }
-  io_uring& ring() const noexcept { return ring_; }
-  /// True when all that was prepared is submitted and all completions were seen.
-  bool is_settled() const noexcept { return io_uring_sq_ready(&ring_) == 0 && io_uring_cq_ready(&ring_) == 0; }
+  std::size_t in_flight_ = 0;
 
  private:
-  std::uint64_t user_data(Kind kind, std::uint32_t connection) const noexcept;
-  io_uring_sqe* take(Kind kind, std::uint32_t connection) noexcept;
-
-  io_uring& ring_;
-  const std::uint16_t group_;
-  std::size_t in_flight_ = 0;
-  std::deque<std::uint64_t> to_cancel_;
+  const std::uint16_t number_;
 };
 
 }  // namespace weir::detail

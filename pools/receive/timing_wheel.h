@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdint>
@@ -17,6 +18,8 @@ class TimingWheel {
 
   TimingWheel(Duration tick, Time now);
 
+  /// Room for alarms of ids below this, beyond which set() may throw std::bad_alloc.
+  void make_room(std::size_t ids) { entries_.resize(std::max(ids, entries_.size())); }
   /// Sets the alarm of `id`, or moves it.
   void set(std::uint32_t id, Time when);
   /// The same, unless it goes off earlier anyway.

@@ -14,7 +14,7 @@ BufferRing::~BufferRing() { detail::end_ring(std::move(slots_)); }
 
 bool BufferRing::provide(Loan& loan) noexcept { return slots_->provide(loan); }
 
-std::uint32_t BufferRing::replenish() noexcept { return slots_->replenish(); }
+std::uint32_t BufferRing::replenish() noexcept { return slots_->replenish(slots_->entries()); }
 
 Loan BufferRing::claim(const io_uring_cqe& cqe) noexcept { return slots_->claim(cqe); }
 

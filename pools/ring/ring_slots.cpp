@@ -10,7 +10,9 @@
 
 #include "base/fatal.h"
 #include "base/units.h"
+#include "core/slices.h"
 #include "core/threads.h"
+#include "os/kernel_numbers.h"
 #include "os/uring.h"
 
 namespace weir::detail {
@@ -36,9 +38,11 @@ RingRecord* take_ring_record() {
   return record;
 }
 
-[[noreturn]] void refuse_registration(int error, std::uint16_t group) {
+[[noreturn]] void refuse_registration(int error, std::uint16_t group, Fill fill) {
   const std::string what = "cannot register buffer group " + std::to_string(group) + ": ";
   if (error == -EEXIST) throw Error(EEXIST, what + "the io_uring has a ring of that number, or another thread owns it");
+  if (error == -EINVAL && fill == Fill::slices)
+    throw Error(EINVAL, what + "incremental buffer rings need Linux 6.12 or newer; set WEIR_RECV=ring");
   if (error == -EINVAL) throw Error(EINVAL, what + "buffer rings need Linux 5.19 or newer");
   throw Error(-error, what + "the kernel refused; if memory is short, raise `ulimit -l`");
 }
@@ -65,7 +69,7 @@ RingMemory::RingMemory(PoolState& pool, std::size_t bytes)
 RingMemory::~RingMemory() { pool_.give_pages(memory_, bytes_); }
 
 RingSlots::RingSlots(PoolState& pool, io_uring& ring, std::uint16_t group, std::uint32_t entries,
-                     std::uint32_t buffer_bytes)
+                     std::uint32_t buffer_bytes, Fill fill)
     : pool_(pool),
       ring_(ring),
       group_(checked_group(group)),
@@ -73,11 +77,15 @@ RingSlots::RingSlots(PoolState& pool, io_uring& ring, std::uint16_t group, std::
       depot_(pool.home_depot(receive_class(pool, buffer_bytes))),
       memory_(pool, entries * sizeof(io_uring_buf)),
       record_(take_ring_record()),
-      held_(entries, nullptr) {
+      fill_(fill),
+      held_(entries, nullptr),
+      place_of_(entries),
+      bid_at_(entries),
+      sliced_(fill == Fill::slices ? entries : 0) {
   for (std::uint32_t bid = entries; bid > 0; --bid) empty_.push_back(static_cast<std::uint16_t>(bid - 1));
   io_uring_buf_ring_init(memory_.get());
-  const int error = os::register_buffer_ring(ring_, memory_.get(), entries_, group_);
-  if (error != 0) refuse_registration(error, group_);
+  const int error = os::register_buffer_ring(ring_, memory_.get(), entries_, group_, fill_ == Fill::slices);
+  if (error != 0) refuse_registration(error, group_, fill_);
   record_->lane = depot_.lane_index();
   record_->entries = entries_;
   record_->group = group_;
@@ -86,6 +94,9 @@ RingSlots::RingSlots(PoolState& pool, io_uring& ring, std::uint16_t group, std::
 
 RingSlots::~RingSlots() {
   pool_.remove_holder(*this);
+  for (std::size_t bid = 0; bid < sliced_.size(); ++bid) {
+    if (sliced_[bid] > 0) drop_slice(vacate(static_cast<std::uint16_t>(bid)));
+  }
   std::erase(held_, nullptr);
   for (std::byte* buffer : held_) guard_withdraw(buffer, depot_.lane());
   depot_.give(held_);
@@ -103,12 +114,16 @@ void RingSlots::fill(std::span<std::byte* const> buffers) noexcept {
     const std::uint16_t bid = empty_.back();
     empty_.pop_back();
     held_[bid] = buffer;
+    const auto place = static_cast<std::uint16_t>((tail_ + offset) & mask);
+    place_of_[bid] = place;
+    bid_at_[place] = bid;
     io_uring_buf_ring_add(memory_.get(), buffer, depot_.bytes(), bid, mask, offset++);
   }
 }
 
 void RingSlots::advance(std::size_t count) noexcept {
   io_uring_buf_ring_advance(memory_.get(), static_cast<int>(count));
+  tail_ = static_cast<std::uint16_t>(tail_ + count);
   publish_stock();
 }
 
@@ -130,10 +145,10 @@ std::size_t RingSlots::take(std::span<std::byte*> out) noexcept {
   return magazine != nullptr ? depot_.take_with(*magazine, out) : depot_.take(out);
 }
 
-std::uint32_t RingSlots::replenish() noexcept {
+std::uint32_t RingSlots::replenish(std::uint32_t wanted) noexcept {
   std::array<std::byte*, 64> batch;
-  while (!empty_.empty()) {
-    const std::size_t want = std::min(batch.size(), empty_.size());
+  while (stock() < wanted) {
+    const std::size_t want = std::min<std::size_t>(batch.size(), wanted - stock());
     const std::size_t got = take(std::span(batch).first(want));
     fill(std::span(batch).first(got));
     advance(got);
@@ -144,17 +159,56 @@ std::uint32_t RingSlots::replenish() noexcept {
 
 Loan RingSlots::claim(const io_uring_cqe& cqe) noexcept {
   const auto bid = static_cast<std::uint16_t>(cqe.flags >> IORING_CQE_BUFFER_SHIFT);
-  if (bid >= entries_ || held_[bid] == nullptr) {
-    base::fatal("group %u: the kernel returned buffer id %u, which it does not hold: was a completion claimed twice?",
-                group_, bid);
-  }
+  const auto bytes = static_cast<std::uint32_t>(std::max(cqe.res, 0));
+  check_held(bid);
+  if (fill_ == Fill::slices) return claim_slice(bid, bytes, (cqe.flags & os::kernel::kCqeBufferMore) != 0);
+  return claim_whole(bid, std::min(bytes, depot_.bytes()));
+}
+
+Loan RingSlots::claim_next(std::uint16_t& bid, std::uint32_t bytes) noexcept {
+  bid = bid_at_[(place_of_[bid] + 1U) & (entries_ - 1)];
+  check_held(bid);
+  return claim_whole(bid, std::min(bytes, depot_.bytes()));
+}
+
+void RingSlots::check_held(std::uint16_t bid) const noexcept {
+  if (bid < entries_ && held_[bid] != nullptr) return;
+  base::fatal("group %u: the kernel returned buffer id %u, which it does not hold: was a completion claimed twice?",
+              group_, bid);
+}
+
+std::byte* RingSlots::vacate(std::uint16_t bid) noexcept {
   std::byte* const buffer = std::exchange(held_[bid], nullptr);
   empty_.push_back(bid);
-  guard_claim(buffer, depot_.lane());
-  if (LoanWatch* watch = depot_.watch()) watch->on_lend(buffer, depot_.bytes());
   add_alone(record_->claimed, 1);
   publish_stock();
-  return LoanParts{buffer, depot_.lane(), static_cast<std::uint32_t>(std::max(cqe.res, 0))}.join();
+  return buffer;
+}
+
+Loan RingSlots::claim_whole(std::uint16_t bid, std::uint32_t bytes) noexcept {
+  std::byte* const buffer = vacate(bid);
+  guard_claim(buffer, depot_.lane());
+  if (LoanWatch* watch = depot_.watch()) watch->on_lend(buffer, depot_.bytes());
+  return LoanParts{buffer, depot_.lane(), bytes}.join();
+}
+
+/// The kernel writes the address and length in the ring's entry on: where it was is only known here.
+Loan RingSlots::claim_slice(std::uint16_t bid, std::uint32_t bytes, bool more) noexcept {
+  std::byte* const buffer = held_[bid];
+  std::uint32_t& sliced = sliced_[bid];
+  if (bytes > depot_.bytes() - sliced) base::fatal("group %u: the kernel overran buffer id %u", group_, bid);
+  if (sliced == 0) {
+    guard_claim(buffer, depot_.lane());
+    if (LoanWatch* watch = depot_.watch()) watch->on_lend(buffer, depot_.bytes());
+    hold_slices(pool_.map(), buffer);
+  }
+  Loan slice = make_slice(pool_.map(), buffer, buffer + sliced, bytes);
+  sliced += bytes;
+  if (!more) {
+    sliced = 0;
+    drop_slice(vacate(bid));
+  }
+  return slice;
 }
 
 void RingSlots::visit_held(const std::function<void(std::byte*)>& visit) const {

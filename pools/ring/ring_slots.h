@@ -28,10 +28,15 @@ class RingMemory {
   std::byte* memory_;
 };
 
+/// How a receive uses a buffer of a ring: up, or piece by piece, as far as there is room (IOU_PBUF_RING_INC).
+enum class Fill : std::uint8_t { whole, slices };
+
 /// What stands behind a BufferRing: the slots, and which buffer the kernel holds in each.
 class RingSlots final : public KernelHolder {
  public:
-  RingSlots(PoolState& pool, io_uring& ring, std::uint16_t group, std::uint32_t entries, std::uint32_t buffer_bytes);
+  /// Throws Error. REQUIRES: of slices, the buffers have kLeastSlicedBuffer bytes or more.
+  RingSlots(PoolState& pool, io_uring& ring, std::uint16_t group, std::uint32_t entries, std::uint32_t buffer_bytes,
+            Fill fill = Fill::whole);
   /// Brings its buffers home. REQUIRES: the kernel has them no more.
   ~RingSlots();
   RingSlots(const RingSlots&) = delete;
@@ -43,20 +48,27 @@ class RingSlots final : public KernelHolder {
   void abandon() noexcept { pool_.quarantine(); }
 
   bool provide(Loan& loan) noexcept;
-  std::uint32_t replenish() noexcept;
+  /// Fills slots until `stock` have a buffer, or the pool has none. Returns the stock.
+  std::uint32_t replenish(std::uint32_t stock) noexcept;
+  /// What the completion carries in its first buffer: of a bundle that is not all.
   Loan claim(const io_uring_cqe& cqe) noexcept;
-  /// As PoolState::wait(), for a buffer that the ring can hold.
-  bool wait(Waiter& waiter) noexcept { return pool_.wait(depot_, waiter); }
+  /// What a bundle carries in the buffer after the one with this id, which becomes that one's: up to `bytes`.
+  Loan claim_next(std::uint16_t& bid, std::uint32_t bytes) noexcept;
   std::uint32_t stock() const { return entries_ - static_cast<std::uint32_t>(empty_.size()); }
   std::uint32_t entries() const { return entries_; }
   std::uint16_t group() const { return group_; }
-  Depot& depot() const { return depot_; }
+  std::uint32_t buffer_bytes() const { return depot_.bytes(); }
 
   void visit_held(const std::function<void(std::byte*)>& visit) const override;
 
  private:
   /// Puts the buffers into empty slots, unseen by the kernel until advance().
   void fill(std::span<std::byte* const> buffers) noexcept;
+  void check_held(std::uint16_t bid) const noexcept;
+  Loan claim_whole(std::uint16_t bid, std::uint32_t bytes) noexcept;
+  Loan claim_slice(std::uint16_t bid, std::uint32_t bytes, bool more) noexcept;
+  /// Makes the slot empty: its buffer is a user's from now on.
+  std::byte* vacate(std::uint16_t bid) noexcept;
   void advance(std::size_t count) noexcept;
   void publish_stock() noexcept;
   std::size_t take(std::span<std::byte*> out) noexcept;
@@ -68,8 +80,13 @@ class RingSlots final : public KernelHolder {
   Depot& depot_;
   RingMemory memory_;
   RecordHold<RingRecord> record_;
-  std::vector<std::byte*> held_;      ///< by bid; nullptr: the slot is empty
-  std::vector<std::uint16_t> empty_;  ///< stack of the empty slots' bids
+  const Fill fill_;
+  std::vector<std::byte*> held_;         ///< by bid; nullptr: the slot is empty
+  std::vector<std::uint16_t> empty_;     ///< stack of the empty slots' bids
+  std::vector<std::uint16_t> place_of_;  ///< by bid: where in the ring the kernel finds it
+  std::vector<std::uint16_t> bid_at_;    ///< by place
+  std::vector<std::uint32_t> sliced_;    ///< by bid: bytes that slices have been made of
+  std::uint16_t tail_ = 0;               ///< the place after the newest
 };
 
 /// Ends a ring: its buffers come home. Where the kernel refuses to give it back they are lost, which is said. In a

@@ -2,16 +2,13 @@
 
 #include "base/fatal.h"
 #include "core/magazines.h"
+#include "core/slices.h"
 #include "core/threads.h"
 #include "slab/pool_state.h"
 
 namespace weir {
-namespace {
 
-/// The last lane of a node belongs to no pool: sizes that no class holds look there, and find nothing.
-constexpr std::uint32_t kNoLane = (detail::kLanesPerNode - 1) * detail::kMagazineBytes;
-
-}  // namespace
+using detail::kNoLane;
 
 Pool::Pool(const Options& options) : state_(std::make_unique<detail::PoolState>(options)) {
   const detail::SizeClasses& classes = state_->classes();

@@ -15,6 +15,7 @@
 #include "core/counts.h"
 #include "core/magazines.h"
 #include "core/options.h"
+#include "core/slices.h"
 #include "core/threads.h"
 #include "os/numa.h"
 
@@ -94,6 +95,7 @@ PoolState::PoolState(const Options& options)
   refuse_small_class_limits();
   make_nodes();
   make_depots();
+  publish_slices(id(), &map_);
 }
 
 PoolState::~PoolState() {
@@ -104,6 +106,7 @@ PoolState::~PoolState() {
 void PoolState::retire() noexcept {
   helper_.reset();
   for (const auto& depot : depots_) depot->retire();
+  publish_slices(id(), nullptr);
 }
 
 void PoolState::keep_for_ever(std::unique_ptr<PoolState> pool) {
@@ -222,15 +225,22 @@ std::span<const std::unique_ptr<Depot>> PoolState::depots_of(std::size_t node) c
 }
 
 bool PoolState::wait(Depot& starved, Waiter& waiter) noexcept {
-  if (!starved.wait(waiter)) return false;
-  const std::uint32_t home = starved.lane_index() / kLanesPerNode;
+  Depot* const depot = &starved;
+  return wait({&depot, 1}, {&waiter, 1});
+}
+
+bool PoolState::wait(std::span<Depot* const> starved, std::span<Waiter> waiters) noexcept {
+  bool any = false;
+  for (std::size_t i = 0; i < starved.size(); ++i) any = !starved[i]->wait(waiters[i]) || any;
+  if (any) return false;
+  const std::uint32_t home = starved.front()->lane_index() / kLanesPerNode;
   flush_own_magazines();
   for (std::size_t node = 0; node < node_count(); ++node) {
     if (node != home && depots_are_apart()) continue;
     for (const auto& depot : depots_of(node)) depot->close_magazines();
     reclaim_node(node);
   }
-  starved.feed();
+  for (Depot* depot : starved) depot->feed();
   return true;
 }
 

@@ -49,6 +49,8 @@ class PoolState {
   LoanParts lend_on(std::size_t node, std::size_t lane) noexcept;
   /// As Depot::wait(), after asking back what the thread and the other classes of its node keep.
   bool wait(Depot& depot, Waiter& waiter) noexcept;
+  /// The same for several depots of a node, each with a waiter. False when one has a free buffer already.
+  bool wait(std::span<Depot* const> depots, std::span<Waiter> waiters) noexcept;
   /// A buffer of this depot alone.
   LoanParts lend_from(Depot& depot) noexcept;
 
@@ -97,6 +99,7 @@ class PoolState {
   std::size_t node_count() const { return nodes_.size(); }
   std::vector<Arena> arenas() const;
   const MemoryLimits& limits() const { return limits_; }
+  SlabMap& map() { return map_; }
   std::uint32_t id() const;
   Counts counts() const;
   std::string check_all() const;

@@ -218,6 +218,10 @@ bool Depot::is_buffer(std::uint32_t granule, const std::byte* address) const {
   return index < class_.per_slab && map_.address(granule) + std::size_t{index} * class_.stride == address;
 }
 
+std::byte* Depot::buffer_of(std::uint32_t granule, const std::byte* address) const {
+  return map_.address(granule) + std::size_t{index_in_slab(granule, address)} * class_.stride;
+}
+
 void Depot::note_counts() {
   if (free_ > capacity_ / kTightShare) tight_ = false;
   record_.capacity.store(capacity_, std::memory_order_relaxed);

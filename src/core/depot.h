@@ -90,6 +90,8 @@ class Depot {
 
   /// True when the address is the start of a buffer of a slab that starts at the granule.
   bool is_buffer(std::uint32_t granule, const std::byte* address) const;
+  /// The buffer, of a slab that starts at the granule, in which the address is.
+  std::byte* buffer_of(std::uint32_t granule, const std::byte* address) const;
 
   /// Calls `visit(buffer)` for each that is home. For check_all(). REQUIRES: nobody uses the depot meanwhile.
   template <typename Visit>

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/fatal.h"
+#include "core/slices.h"
 #include "core/threads.h"
 
 namespace weir::detail {
@@ -46,6 +47,7 @@ std::size_t push_many(std::span<Loan> loans) noexcept {
 
 void drop_slowly(std::byte* data, std::uint32_t lane) noexcept {
   if (is_fork_child()) return;
+  if (lane == kNoLane) return drop_slice(data);
   Depot* depot = depot_of(lane);
   if (depot == nullptr)
     base::fatal("a loan was dropped after its pool was destroyed: keep the pool until all loans are gone");

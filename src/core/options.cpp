@@ -15,6 +15,7 @@
 
 #include "base/fatal.h"
 #include "base/units.h"
+#include "core/strategies.h"
 
 namespace weir {
 namespace {
@@ -231,9 +232,8 @@ constexpr std::array kOptions{
            "buffers that a receiver keeps ready in the kernel; needs that many times WEIR_RECV_BYTES a thread",
            [](Options& o, std::string_view text) { return set_size(o.ring_entries, text); },
            [](const Options& o) { return std::to_string(o.ring_entries); }},
-    Option{"WEIR_RECV", "auto, ring, direct, poll_recv or poll_first", "ring",
-           "how receivers get data: from a buffer ring; into a buffer that waits with the receive; after a poll each "
-           "time; after a poll until there is no more; auto: ring, or poll_first before Linux 6.0",
+    Option{"WEIR_RECV", detail::kStrategyForm, "ring",
+           "how receivers get data; auto: ring, or poll_adaptive before Linux 6.0, or epoll without io_uring",
            [](Options& o, std::string_view text) { return set_strategy(o.recv, text); },
            [](const Options& o) { return std::string(name_of(o.recv)); }},
     Option{"WEIR_IDLE", "milliseconds up to 86400000, or 0", "5000",

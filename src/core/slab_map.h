@@ -20,6 +20,7 @@ struct Slab {
   std::uint32_t free_count;  ///< buffers in the depot; of a free block, 1 when untouched() has seen it
   std::uint32_t next;        ///< in a list of its depot or node
   std::uint32_t previous;
+  std::atomic<std::uint32_t> slices;  ///< of the buffer that starts here: see Slices
 };
 
 /// The out-of-band metadata of a pool's memory: a record for each granule, and a bit for each buffer that there can be,

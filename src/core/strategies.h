@@ -6,14 +6,26 @@ namespace weir::detail {
 
 /// What a strategy does: all that the receive engine knows of it.
 struct StrategyFacts {
+  /// What a completion of the multishot receive carries.
+  enum class Ring : std::uint8_t { none, buffer, bundle, slice };
+  /// How single receives wait for data. `adaptive`: by receive while data comes often, else by poll.
+  enum class Wait : std::uint8_t { poll, receive, adaptive };
+
   Strategy strategy;
   const char* name;
-  bool ring;    ///< receives by a multishot, from a buffer ring; others by single receives, each into a loan
-  bool polls;   ///< waits by poll, holding nothing; others wait by a receive until they have been idle
-  bool drains;  ///< after data it receives again before it polls
+  Ring ring;         ///< none: by single receives, each into a loan
+  bool sized;        ///< a ring for each class
+  bool lazy;         ///< its rings are given a buffer only for data that found none
+  Wait wait;         ///< without a ring
+  bool polls_first;  ///< its first wait is a poll
 };
 
 /// REQUIRES: it is not automatic.
 const StrategyFacts& facts_of(Strategy strategy) noexcept;
+
+/// What a user may write for a strategy: the names of the table.
+inline constexpr const char* kStrategyForm =
+    "auto, ring, direct, poll_recv, poll_first, poll_adaptive, ring_lazy, ring_sized, ring_sized_lazy, "
+    "ring_incremental, ring_bundle or epoll";
 
 }  // namespace weir::detail

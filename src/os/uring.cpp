@@ -1,15 +1,36 @@
 #include "os/uring.h"
 
+#include <sys/utsname.h>
+
 #include <cerrno>
 #include <cstdint>
+#include <cstdlib>
+#include <cstring>
+
+#include "os/kernel_numbers.h"
 
 namespace weir::os {
+namespace {
 
-int register_buffer_ring(io_uring& ring, void* memory, unsigned entries, unsigned short bgid) {
+/// Linux 6.13.11 to 6.14.8 hand out the buffers of a bundle in the wrong order.
+bool bundles_keep_order() {
+  utsname name{};
+  if (uname(&name) != 0) return false;
+  char* rest = nullptr;
+  const long version = std::strtol(static_cast<const char*>(name.release), &rest, 10);
+  const long patch = *rest == '.' ? std::strtol(rest + 1, nullptr, 10) : 0;
+  return version != 6 || (patch != 13 && patch != 14);
+}
+
+}  // namespace
+
+int register_buffer_ring(io_uring& ring, void* memory, unsigned entries, unsigned short bgid, bool incremental) {
   io_uring_buf_reg request{};
   request.ring_addr = reinterpret_cast<std::uintptr_t>(memory);
   request.ring_entries = entries;
   request.bgid = bgid;
+  const std::uint16_t flags = incremental ? kernel::kBufferRingIncremental : 0;
+  std::memcpy(reinterpret_cast<std::byte*>(&request) + kernel::kBufferRingFlags, &flags, sizeof flags);
   return io_uring_register_buf_ring(&ring, &request, 0);
 }
 
@@ -28,12 +49,12 @@ int update_buffers(io_uring& ring, unsigned first, std::span<const iovec> ranges
 
 int unregister_buffers(io_uring& ring) { return io_uring_unregister_buffers(&ring); }
 
-bool has_multishot_receive(io_uring& ring) {
+ReceiveFeatures probe_receives(io_uring& ring) {
   io_uring_probe* probe = io_uring_get_probe_ring(&ring);
-  if (probe == nullptr) return false;
-  const bool same_age = io_uring_opcode_supported(probe, IORING_OP_SEND_ZC) != 0;  // both came with Linux 6.0
+  if (probe == nullptr) return {};
+  const bool multishot = io_uring_opcode_supported(probe, IORING_OP_SEND_ZC) != 0;  // both came with Linux 6.0
   io_uring_free_probe(probe);
-  return same_age;
+  return {.multishot = multishot, .bundles = (ring.features & kernel::kFeatureBundle) != 0 && bundles_keep_order()};
 }
 
 }  // namespace weir::os

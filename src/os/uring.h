@@ -10,8 +10,9 @@
 namespace weir::os {
 
 /// Registers `entries` slots at `memory` as the buffer ring of group `bgid`. -EINVAL before Linux 5.19.
+/// `incremental`: receives fill a buffer piece by piece; -EINVAL before Linux 6.12.
 /// REQUIRES: memory is page-aligned and holds entries * 16 bytes; entries is a power of two of at most 32,768.
-int register_buffer_ring(io_uring& ring, void* memory, unsigned entries, unsigned short bgid);
+int register_buffer_ring(io_uring& ring, void* memory, unsigned entries, unsigned short bgid, bool incremental);
 int unregister_buffer_ring(io_uring& ring, unsigned short bgid);
 
 /// Pins the ranges, by index; one of nothing leaves its index empty, from Linux 5.13 on, and is -EFAULT before.
@@ -21,7 +22,11 @@ int register_buffers(io_uring& ring, std::span<const iovec> ranges);
 int update_buffers(io_uring& ring, unsigned first, std::span<const iovec> ranges);
 int unregister_buffers(io_uring& ring);
 
-/// True on Linux 6.0 or newer, which has receives that stay armed.
-bool has_multishot_receive(io_uring& ring);
+/// What the kernel's receives can do.
+struct ReceiveFeatures {
+  bool multishot = false;  ///< stay armed: Linux 6.0
+  bool bundles = false;    ///< fill several buffers at once, in order: Linux 6.10, but not 6.13 and 6.14
+};
+ReceiveFeatures probe_receives(io_uring& ring);
 
 }  // namespace weir::os

@@ -6,10 +6,13 @@
 #include <numaif.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -258,6 +261,24 @@ int failing_io_uring_register_buffers_update_tag(io_uring* ring, unsigned first,
 
 int failing_io_uring_unregister_buffers(io_uring* ring) {
   return ring_call("io_uring_unregister_buffers", {ENXIO, EEXIST}, [&] { return io_uring_unregister_buffers(ring); });
+}
+
+ssize_t failing_recv(int fd, void* buffer, size_t bytes, int flags) {
+  return call("recv", {EAGAIN, EINTR, ENOMEM}, [&] { return recv(fd, buffer, bytes, flags); });
+}
+
+int failing_getsockopt(int fd, int level, int option, void* value, socklen_t* length) {
+  return call("getsockopt", {ENOBUFS}, [&] { return getsockopt(fd, level, option, value, length); });
+}
+
+int failing_uname(utsname* name) {
+  return call("uname", {EFAULT}, [&] { return uname(name); });
+}
+
+/// Fails to add; what is taken out is out in any case.
+int failing_epoll_ctl(int epoll, int operation, int fd, epoll_event* event) {
+  if (operation == EPOLL_CTL_DEL) return epoll_ctl(epoll, operation, fd, event);
+  return call("epoll_ctl", {ENOSPC, ENOMEM, EPERM}, [&] { return epoll_ctl(epoll, operation, fd, event); });
 }
 
 io_uring_probe* failing_io_uring_get_probe_ring(io_uring* ring) {

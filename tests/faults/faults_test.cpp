@@ -187,6 +187,7 @@ Report run_child(const Case& scene, std::size_t position = kNone, int error = 0)
 const std::set<std::string> kErrors{"memfd_create",
                                     "ftruncate",
                                     "fcntl",
+                                    "epoll_ctl",
                                     "eventfd",
                                     "pthread_atfork",
                                     "io_uring_get_probe_ring",
@@ -194,7 +195,7 @@ const std::set<std::string> kErrors{"memfd_create",
                                     "pthread_create",
                                     "io_uring_register_buffers_update_tag"};
 const std::set<std::string> kGrades{"mbind", "mlock", "move_pages", "process_vm_writev"};
-const std::set<std::string> kSeveral{"mmap", "madvise", "fallocate", "fopen", "io_uring_register_buffers"};
+const std::set<std::string> kSeveral{"mmap", "madvise", "fallocate", "fopen", "recv", "io_uring_register_buffers"};
 
 const char* answer_to_fault(const Report& report, const Report& without) {
   if (!report.outcome.errors.empty()) return "an error";

@@ -1,5 +1,6 @@
 #include "faults/scenario.h"
 
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <weir/buffer_ring.h>
 #include <weir/error.h>
@@ -152,26 +153,71 @@ class Scenario {
       registered.refresh();
       expect(registered.index(loan) <= pool.grades().size(), "an index of no arena");
     });
-    attempt([&] { receive(pool); });
+    attempt([&] { receive_on_ring(pool, Strategy::ring); });  // another would do without the probe
+    if (has_incremental()) attempt([&] { receive_on_ring(pool, Strategy::ring_incremental); });
+    attempt([&] { receive_on_epoll(pool); });
+  }
+
+  /// Linux 6.12, else the scene is without it.
+  static bool has_incremental() {
+    std::ifstream version("/proc/sys/kernel/osrelease");
+    int major = 0;
+    int minor = 0;
+    char dot = '.';
+    version >> major >> dot >> minor;
+    return major > 6 || (major == 6 && minor >= 12);
+  }
+
+  void receive_on_ring(Pool& pool, Strategy strategy) {
+    Ring ring;
+    Receiver receiver(pool, ring.get());
+    receive(pool, receiver, strategy, [&] {
+      turn(receiver, ring);
+      __kernel_timespec time{.tv_sec = 0, .tv_nsec = 100'000'000};
+      io_uring_cqe* cqe = nullptr;
+      io_uring_wait_cqes(&ring.get(), &cqe, 1, &time, nullptr);
+      while (io_uring_peek_cqe(&ring.get(), &cqe) == 0) {
+        receiver.complete(*cqe, [&](Inflow&, const Received& what) { take(what); });
+        io_uring_cqe_seen(&ring.get(), cqe);
+      }
+    });
+  }
+
+  void receive_on_epoll(Pool& pool) {
+    const File epoll(epoll_create1(EPOLL_CLOEXEC));
+    Receiver receiver(pool, Epoll{epoll.get()});
+    receive(pool, receiver, Strategy::epoll, [&] {
+      while (receiver.turn()) continue;
+      epoll_event event{};
+      if (epoll_wait(epoll.get(), &event, 1, 100) == 1)
+        receiver.complete(event, [&](Inflow&, const Received& what) { take(what); });
+    });
+  }
+
+  void take(const Received& what) {
+    received_ += what.data.size();
+    if (what.closed()) ended_ = what.error;
   }
 
   /// A message that finds every buffer lent: its connection waits until another thread drops one.
-  void receive(Pool& pool) {
-    Ring ring;
-    Receiver receiver(pool, ring.get());
-    std::vector<Loan> all = lend_all(pool, kReceived);
+  void receive(Pool& pool, Receiver& receiver, Strategy strategy, const std::function<void()>& step) {
+    received_ = 0;
+    ended_ = 0;
+    std::vector<Loan> all;
+    for (const std::uint32_t bytes : {65536U, kReceived, 4096U, 512U}) {
+      for (Loan& loan : lend_all(pool, bytes)) all.push_back(std::move(loan));
+    }
     const SocketPair sockets = SocketPair::local();
     Inflow inflow;
-    receiver.start(inflow, sockets.near.get(), Strategy::ring);  // another would do without the probe
+    receiver.start(inflow, sockets.near.get(), strategy);
     const std::string message(kMessage, 'm');
     expect(send(sockets.far.get(), message.data(), kMessage, 0) == kMessage, "the message is not sent");
-    run(receiver, ring, [&] { return receiver.parked() == 1; });
-    turn(receiver, ring);  // nothing is there: it waits to be woken
+    run(step, [&] { return receiver.parked() == 1 || ended_ != 0; });
     std::thread([&] { all.clear(); }).join();
-    run(receiver, ring, [&] { return received_ == kMessage; });
+    run(step, [&] { return received_ == kMessage || ended_ != 0; });
     receiver.stop_all();
-    run(receiver, ring, [&] { return receiver.quiet(); });
-    received_ = 0;
+    run(step, [&] { return receiver.quiet(); });
+    if (ended_ != 0) throw Error(ended_, "the connection has ended");
   }
 
   void turn(Receiver& receiver, Ring& ring) {
@@ -180,23 +226,15 @@ class Scenario {
   }
 
   /// Turns, waits and completes until it is done.
-  void run(Receiver& receiver, Ring& ring, const std::function<bool()>& done) {
+  void run(const std::function<void()>& step, const std::function<bool()>& done) {
     const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-    while (!done() && std::chrono::steady_clock::now() < end) {
-      turn(receiver, ring);
-      __kernel_timespec time{.tv_sec = 0, .tv_nsec = 100'000'000};
-      io_uring_cqe* cqe = nullptr;
-      io_uring_wait_cqes(&ring.get(), &cqe, 1, &time, nullptr);
-      while (io_uring_peek_cqe(&ring.get(), &cqe) == 0) {
-        receiver.complete(*cqe, [&](Inflow&, const Received& what) { received_ += what.data.size(); });
-        io_uring_cqe_seen(&ring.get(), cqe);
-      }
-    }
+    while (!done() && std::chrono::steady_clock::now() < end) step();
     expect(done(), "the receiver is stuck");
   }
 
   const bool with_rings_;
   std::size_t received_ = 0;
+  int ended_ = 0;
 };
 
 }  // namespace

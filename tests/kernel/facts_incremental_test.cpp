@@ -7,13 +7,11 @@ namespace {
 
 class IncrementalFacts : public FactsOnBothRings {
  protected:
-  static constexpr unsigned kFlags = os::kernel::kPbufRingInc;
-
   void SetUp() override {
     FactsOnBothRings::SetUp();
     if (IsSkipped()) return;
     if (const std::string why = ring_.missing_multishot(); !why.empty()) GTEST_SKIP() << why;
-    group_ = std::make_unique<RawGroup>(ring_, kGroup, 4, kBytes, kFlags);
+    group_ = std::make_unique<RawGroup>(ring_, kGroup, 4, kBytes, os::kernel::kBufferRingIncremental);
     if (group_->error() == -EINVAL) GTEST_SKIP() << "no incremental buffer rings before Linux 6.12";
     ASSERT_EQ(group_->error(), 0);
   }
@@ -133,7 +131,7 @@ class BundleFacts : public FactsOnBothRings {
   void SetUp() override {
     FactsOnBothRings::SetUp();
     if (IsSkipped()) return;
-    if ((ring_.get().features & os::kernel::kFeatRecvsendBundle) == 0) GTEST_SKIP() << "no bundles before Linux 6.10";
+    if ((ring_.get().features & os::kernel::kFeatureBundle) == 0) GTEST_SKIP() << "no bundles before Linux 6.10";
     group_ = std::make_unique<RawGroup>(ring_, kGroup, 8, kBytes);
     ASSERT_EQ(group_->error(), 0);
   }

@@ -3,7 +3,6 @@
 
 #include <thread>
 
-#include "kernel/scarce.h"
 #include "kernel/signal_storm.h"
 #include "kernel/strategies.h"
 
@@ -15,9 +14,10 @@ namespace {
 using namespace std::chrono_literals;
 using testing::Kind;
 using testing::Peer;
+using testing::take_all_but;
 using testing::World;
 
-constexpr std::size_t kBuffers = 8;
+constexpr std::uint32_t kBuffers = 8;
 
 class InterruptionsTest : public testing::WithEachStrategy {
  protected:
@@ -44,8 +44,8 @@ class InterruptionsTest : public testing::WithEachStrategy {
 WITH_EACH_STRATEGY(InterruptionsTest);
 
 TEST_P(InterruptionsTest, AStormOfSignalsLosesNothing) {
-  MAKE_WORLD(world, testing::scarce(kBuffers));
-  const std::vector<Loan> held = testing::take_all_but(world, kBuffers);
+  MAKE_WORLD(world, scarce(kBuffers, kBuffers));
+  const std::vector<Loan> held = take_all_but(world, kBuffers);
   open(world);
   const testing::SignalStorm storm(300);
   for (int i = 0; (i < 300 || storm.count() < 50) && !HasFatalFailure(); ++i) {
@@ -56,8 +56,8 @@ TEST_P(InterruptionsTest, AStormOfSignalsLosesNothing) {
 }
 
 TEST_P(InterruptionsTest, AChildOfForkDisturbsNothing) {
-  MAKE_WORLD(world, testing::scarce(kBuffers));
-  const std::vector<Loan> held = testing::take_all_but(world, kBuffers);
+  MAKE_WORLD(world, scarce(kBuffers, kBuffers));
+  const std::vector<Loan> held = take_all_but(world, kBuffers);
   open(world);
   for (int round = 0; round < 10 && !HasFatalFailure(); ++round) {
     speak(world);
@@ -100,8 +100,8 @@ INSTANTIATE_TEST_SUITE_P(Each, ThreadEndTest,
                          testing::name_of_case);
 
 TEST_P(ThreadEndTest, AnotherRunsTheLoopOn) {
-  MAKE_WORLD(world, testing::scarce(kBuffers));
-  const std::vector<Loan> held = testing::take_all_but(world, kBuffers);
+  MAKE_WORLD(world, scarce(kBuffers, kBuffers));
+  const std::vector<Loan> held = take_all_but(world, kBuffers);
   run_on_a_thread_that_ends(world);
   for (int i = 0; i < 3 && !HasFatalFailure(); ++i) {
     speak(world);
@@ -111,16 +111,18 @@ TEST_P(ThreadEndTest, AnotherRunsTheLoopOn) {
 }
 
 TEST_P(ThreadEndTest, AnotherStopsAll) {
-  MAKE_WORLD(world, testing::scarce(kBuffers));
-  const std::vector<Loan> held = testing::take_all_but(world, kBuffers);
+  MAKE_WORLD(world, scarce(kBuffers, kBuffers));
+  const std::vector<Loan> held = take_all_but(world, kBuffers);
   run_on_a_thread_that_ends(world);
   expect_end(world, held);
 }
 
 /// The poll that ends the loop's sleep is one of the requests whose thread has ended.
 TEST_P(ThreadEndTest, ABufferThatComesHomeStillWakesTheLoop) {
-  MAKE_WORLD(world, testing::scarce(kBuffers));
-  std::vector<Loan> held = testing::take_all_but(world, 0);
+  Options options = scarce(kBuffers, kBuffers);
+  options.idle_ms = 0;  // nor is there a deadline that ends it
+  MAKE_WORLD(world, options);
+  std::vector<Loan> held = take_all_but(world, 0);
   std::thread([&] {
     open(world);
     speak(world);

@@ -72,14 +72,6 @@ class LateWritesTest : public testing::WithEachStrategy {
   static constexpr int kRounds = 10'000;  ///< of all cases together
   static constexpr std::size_t kLines = 4;
 
-  static Options options() {
-    Options options = testing::one_class(256 * 1024, 1024);
-    options.slab_bytes = 64 * 1024;
-    options.ring_entries = 8;
-    options.idle_ms = 1;
-    return options;
-  }
-
   static std::vector<Line> open_lines(int round) {
     std::vector<Line> lines(kLines);
     for (std::size_t i = 0; i < kLines; ++i) {
@@ -89,7 +81,7 @@ class LateWritesTest : public testing::WithEachStrategy {
     return lines;
   }
   static void start(World& world, const std::vector<Line>& lines) {
-    world.receiver = std::make_unique<Receiver>(world.pool, world.ring.get());
+    world.make_receiver();
     for (const Line& line : lines) {
       Peer& peer = *world.peers.emplace_back(std::make_unique<Peer>());
       peer.id = line.id;
@@ -111,7 +103,9 @@ class LateWritesTest : public testing::WithEachStrategy {
 WITH_EACH_STRATEGY(LateWritesTest);
 
 TEST_P(LateWritesTest, NoneAfterATeardownWithRequestsInFlight) {
-  MAKE_WORLD(world, options(), 16, 64);
+  Options options = scarce(16, 8);
+  options.idle_ms = 1;
+  MAKE_WORLD(world, options, 16, 64);
   world.receiver.reset();
   Racer racer;
   const int rounds = testing::steps(kRounds) / static_cast<int>(2 * testing::kStrategies.size());
@@ -124,7 +118,7 @@ TEST_P(LateWritesTest, NoneAfterATeardownWithRequestsInFlight) {
     stop(world, round);
     const bool ends_at_once = round % 5 < 3;
     if (ends_at_once) world.ring.end();
-    const std::vector<Loan> loans = testing::lend_all(world.pool, 1024);
+    const std::vector<Loan> loans = testing::lend_all(world.pool, 1);
     EXPECT_EQ(loans.size(), world.pool.counts().capacity);
     for (const Loan& loan : loans) testing::mark(loan, 0x5a);
     racer.wait();

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -26,22 +25,24 @@ struct Completion {
 
   bool more() const { return (flags & IORING_CQE_F_MORE) != 0; }
   bool has_buffer() const { return (flags & IORING_CQE_F_BUFFER) != 0; }
-  bool keeps_buffer() const { return (flags & os::kernel::kCqeBufMore) != 0; }
+  bool keeps_buffer() const { return (flags & os::kernel::kCqeBufferMore) != 0; }
   std::uint16_t bid() const { return static_cast<std::uint16_t>(flags >> IORING_CQE_BUFFER_SHIFT); }
 };
 
 /// A provided buffer ring made by hand; bid N names the Nth of its buffers.
 class RawGroup {
  public:
-  RawGroup(Ring& ring, std::uint16_t bgid, unsigned entries, unsigned bytes, unsigned flags = 0,
+  RawGroup(Ring& ring, std::uint16_t bgid, unsigned entries, unsigned bytes, std::uint16_t flags = 0,
            std::uint16_t first_bid = 0)
       : ring_(ring), bgid_(bgid), entries_(entries), bytes_(bytes), first_bid_(first_bid), buffers_(entries * bytes) {
     const std::size_t page = 4096;
     memory_.reset(std::aligned_alloc(page, (entries * sizeof(io_uring_buf) + page - 1) / page * page));
     std::memset(memory_.get(), 0, entries * sizeof(io_uring_buf));
-    const Registration wanted{reinterpret_cast<std::uintptr_t>(memory_.get()), entries, bgid,
-                              static_cast<std::uint16_t>(flags)};
-    auto request = std::bit_cast<io_uring_buf_reg>(wanted);
+    io_uring_buf_reg request{};
+    request.ring_addr = reinterpret_cast<std::uintptr_t>(memory_.get());
+    request.ring_entries = entries;
+    request.bgid = bgid;
+    std::memcpy(reinterpret_cast<std::byte*>(&request) + os::kernel::kBufferRingFlags, &flags, sizeof flags);
     error_ = io_uring_register_buf_ring(&ring.get(), &request, 0);
   }
   ~RawGroup() { unregister(); }
@@ -75,14 +76,6 @@ class RawGroup {
   }
 
  private:
-  /// io_uring_buf_reg of a kernel that has flags, which older headers call padding.
-  struct Registration {
-    std::uint64_t memory;
-    std::uint32_t entries;
-    std::uint16_t bgid;
-    std::uint16_t flags;
-    std::array<std::uint64_t, 3> none{};
-  };
   struct Free {
     void operator()(void* memory) const { std::free(memory); }
   };

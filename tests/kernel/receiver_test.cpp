@@ -86,13 +86,13 @@ TEST_P(ReceiverTest, AnEndThatComesWhilePausedIsToldAfterResume) {
   MAKE_WORLD(world, receive_options(4096, 64));
   Peer& peer = world.add();
   world.step();
-  world.receiver->pause(peer);
+  world.pause(peer);
   for (int i = 0; i < 5; ++i) world.step();
   world.speak(peer, 3000);
   world.finish(peer);
   for (int i = 0; i < 5; ++i) world.step();
   EXPECT_FALSE(peer.ended);
-  world.receiver->resume(peer);
+  world.resume(peer);
   world.run_until([&] { return peer.ended; });
   EXPECT_TRUE(peer.whole());
   world.end();
@@ -102,18 +102,18 @@ TEST_P(ReceiverTest, PauseAndResumeAtRandomLoseNothing) {
   MAKE_WORLD(world, receive_options(512, 8));
   for (int i = 0; i < 20; ++i) world.add(i % 2 == 0 ? Kind::local : Kind::tcp);
   world.after_data = [&](Peer& peer) {
-    if (random_() % 4 == 0) world.receiver->pause(peer);
-    if (random_() % 4 == 0) world.receiver->resume(*world.peers[random_() % world.peers.size()]);
+    if (random_() % 4 == 0) world.pause(peer);
+    if (random_() % 4 == 0) world.resume(*world.peers[random_() % world.peers.size()]);
   };
   for (int i = 0; i < 5000 && !HasFatalFailure(); ++i) {
     Peer& peer = *world.peers[random_() % world.peers.size()];
     world.speak(peer, 1 + random_() % 3000);
-    if (random_() % 5 == 0) world.receiver->pause(peer);
-    if (random_() % 3 == 0) world.receiver->resume(*world.peers[random_() % world.peers.size()]);
+    if (random_() % 5 == 0) world.pause(peer);
+    if (random_() % 3 == 0) world.resume(*world.peers[random_() % world.peers.size()]);
     if (random_() % 2 == 0) world.step();
   }
   world.after_data = [](Peer&) {};
-  for (const auto& peer : world.peers) world.receiver->resume(*peer);
+  for (const auto& peer : world.peers) world.resume(*peer);
   world.run_until_whole();
   world.end();
 }
@@ -135,8 +135,8 @@ TEST_P(ReceiverTest, ASubmissionQueueOfFourDelaysAndLosesNothing) {
   for (int round = 0; round < 5; ++round) {
     for (const auto& peer : world.peers) world.speak(*peer, 1 + random_() % 4000);
     world.run_until_whole();
-    for (const auto& peer : world.peers) world.receiver->pause(*peer);
-    for (const auto& peer : world.peers) world.receiver->resume(*peer);
+    for (const auto& peer : world.peers) world.pause(*peer);
+    for (const auto& peer : world.peers) world.resume(*peer);
   }
   world.end();
 }

@@ -7,13 +7,21 @@
 #include <tuple>
 #include <utility>
 
+#include "kernel/scarce.h"
 #include "kernel/world.h"
 
 // Tests that run once for every strategy and kind of io_uring.
 
 namespace weir::testing {
 
-inline constexpr std::array kStrategies{Strategy::ring, Strategy::direct, Strategy::poll_recv, Strategy::poll_first};
+/// All on an io_uring.
+inline constexpr std::array kStrategies{Strategy::ring,       Strategy::direct,          Strategy::poll_recv,
+                                        Strategy::poll_first, Strategy::poll_adaptive,   Strategy::ring_lazy,
+                                        Strategy::ring_sized, Strategy::ring_sized_lazy, Strategy::ring_incremental,
+                                        Strategy::ring_bundle};
+
+inline bool has_ring(Strategy strategy) { return std::string_view(name_of(strategy)).starts_with("ring"); }
+inline bool is_lazy(Strategy strategy) { return std::string_view(name_of(strategy)).ends_with("lazy"); }
 
 using StrategyCase = std::tuple<Strategy, unsigned>;
 
@@ -25,6 +33,13 @@ class WithEachStrategy : public ::testing::TestWithParam<StrategyCase> {
     options.recv = strategy();
     return std::make_unique<World>(std::move(options),
                                    World::Shape{.flags = flags(), .entries = entries, .completions = completions});
+  }
+
+  /// A pool of hardly a buffer, of the size that the strategy needs.
+  static Options scarce(std::size_t buffers, std::uint32_t entries) {
+    Options options = testing::scarce(buffers, entries, strategy() == Strategy::ring_incremental ? 65536 : 4096);
+    options.idle_ms = 20;
+    return options;
   }
 
   std::mt19937_64 random_{::testing::UnitTest::GetInstance()->random_seed() + 7U};
@@ -40,8 +55,10 @@ inline bool all_ended(const World& world) {
 
 }  // namespace weir::testing
 
-#define WITH_EACH_STRATEGY(suite)                                                               \
-  INSTANTIATE_TEST_SUITE_P(Each, suite,                                                         \
-                           ::testing::Combine(::testing::ValuesIn(weir::testing::kStrategies),  \
-                                              ::testing::Values(0U, weir::testing::kDeferred)), \
+#define WITH_EACH_STRATEGY(suite)                                                                               \
+  INSTANTIATE_TEST_SUITE_P(Each, suite,                                                                         \
+                           ::testing::Combine(::testing::ValuesIn(weir::testing::kStrategies),                  \
+                                              ::testing::Values(0U, weir::testing::kDeferred)),                 \
+                           weir::testing::name_of_case);                                                        \
+  INSTANTIATE_TEST_SUITE_P(OnEpoll, suite, ::testing::Values(weir::testing::StrategyCase{Strategy::epoll, 0U}), \
                            weir::testing::name_of_case)

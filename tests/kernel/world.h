@@ -1,9 +1,12 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <sys/epoll.h>
+#include <weir/error.h>
 #include <weir/receiver.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstring>
 #include <functional>
@@ -31,6 +34,7 @@ struct Peer : Inflow {
   std::uint64_t sent = 0;
   std::uint64_t received = 0;
   bool ended = false;
+  bool paused = false;
   int error = 0;
 
   bool whole() const { return received == sent; }
@@ -49,10 +53,20 @@ class World {
   };
 
   World(Options options, Shape shape) : pool(std::move(options)), ring(shape.entries, shape.flags, shape.completions) {
-    const Strategy asked = pool.options().recv;
-    const bool needs_ring = asked == Strategy::ring || asked == Strategy::automatic;
-    missing = needs_ring ? ring.missing_multishot() : ring.missing();
-    if (missing.empty()) receiver = std::make_unique<Receiver>(pool, ring.get());
+    if (!on_epoll) missing = ring.missing();
+    if (missing.empty()) make_receiver();
+  }
+
+  /// A kernel that is too old for the strategy is no failure.
+  void make_receiver() {
+    try {
+      receiver = on_epoll ? std::make_unique<Receiver>(pool, Epoll{epoll.get()})
+                          : std::make_unique<Receiver>(pool, ring.get());
+    } catch (const Error& error) {
+      const bool too_old = std::string_view(error.what()).find(" need Linux ") != std::string_view::npos;
+      if (!too_old) throw;
+      missing = error.what();
+    }
   }
 
   Peer& add(Kind kind = Kind::local, Strategy strategy = Strategy::automatic) {
@@ -70,26 +84,43 @@ class World {
     const ssize_t taken = send(peer.sockets.far.get(), text.data(), bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (taken > 0) peer.sent += static_cast<std::uint64_t>(taken);
   }
+  void pause(Peer& peer) {
+    peer.paused = true;
+    receiver->pause(peer);
+  }
+  void resume(Peer& peer) {
+    peer.paused = false;
+    receiver->resume(peer);
+  }
   void finish(Peer& peer) { shutdown(peer.sockets.far.get(), SHUT_WR); }
 
   /// Turn, submit, wait for a completion (or the time, or the receiver's deadline), dispatch.
   void step(std::chrono::milliseconds most = std::chrono::milliseconds(0)) {
-    while (receiver->turn()) io_uring_submit(&ring.get());
+    turn();
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(receiver->next_deadline() - Clock::now());
     most = std::clamp(left, std::chrono::milliseconds(0), most);
+    if (on_epoll) return dispatch_events(static_cast<int>(most.count()));
     __kernel_timespec time{.tv_sec = most.count() / 1000, .tv_nsec = most.count() % 1000 * 1'000'000};
     io_uring_cqe* cqe = nullptr;
     io_uring_submit_and_wait_timeout(&ring.get(), &cqe, 1, &time, nullptr);
     dispatch();
   }
 
+  /// The same, without a limit to the wait.
+  void step_whenever() {
+    turn();
+    if (on_epoll) return dispatch_events(-1);
+    io_uring_submit_and_wait(&ring.get(), 1);
+    dispatch();
+  }
+
   void dispatch() {
+    if (on_epoll) return;
     for (io_uring_cqe* cqe = nullptr; io_uring_peek_cqe(&ring.get(), &cqe) == 0; io_uring_cqe_seen(&ring.get(), cqe)) {
       ASSERT_TRUE(receiver->owns(*cqe));
       ++completions;
       enobufs += cqe->res == -ENOBUFS ? 1 : 0;
-      receiver->complete(*cqe,
-                         [&](Inflow& inflow, Received what) { take(static_cast<Peer&>(inflow), std::move(what)); });
+      receiver->complete(*cqe, handler_);
     }
   }
 
@@ -120,6 +151,8 @@ class World {
 
   Pool pool;
   Ring ring;
+  const bool on_epoll = pool.options().recv == Strategy::epoll;
+  File epoll{on_epoll ? epoll_create1(EPOLL_CLOEXEC) : -1};
   std::string missing;  ///< why there is no receiver here; empty when there is
   std::unique_ptr<Receiver> receiver;
   std::vector<std::unique_ptr<Peer>> peers;
@@ -132,8 +165,25 @@ class World {
   std::chrono::seconds patience{20};
 
  private:
+  void turn() {
+    while (receiver->turn()) {
+      if (!on_epoll) io_uring_submit(&ring.get());
+    }
+  }
+
+  void dispatch_events(int milliseconds) {
+    std::array<epoll_event, 64> events{};
+    const int count = epoll_wait(epoll.get(), events.data(), static_cast<int>(events.size()), milliseconds);
+    for (const epoll_event& event : std::span(events).first(static_cast<std::size_t>(std::max(count, 0)))) {
+      ASSERT_TRUE(receiver->owns(event));
+      ++completions;
+      receiver->complete(event, handler_);
+    }
+  }
+
   void take(Peer& peer, Received what) {
     ASSERT_FALSE(peer.ended) << "called again after the end";
+    ASSERT_FALSE(peer.paused) << "called while it was paused";
     if (what.closed()) {
       peer.ended = true;
       peer.error = what.error;
@@ -145,6 +195,10 @@ class World {
     if (keep) kept.push_back(std::move(what.data));
     after_data(peer);
   }
+
+  std::function<void(Inflow&, Received)> handler_ = [this](Inflow& inflow, Received what) {
+    take(static_cast<Peer&>(inflow), std::move(what));
+  };
 };
 
 /// Options whose receiver has a ring of `entries` buffers of `bytes`.

@@ -25,7 +25,7 @@ void answer(Connection& connection, int result) {
   if (connection.request == Request::poll) {
     connection.note_poll(result);
   } else {
-    connection.note_receive(result, true, kNow);
+    connection.note_receive(result, true, kNow, false);
   }
 }
 
@@ -39,16 +39,51 @@ TEST(Connection, PollRecvPollsBeforeEachReceive) {
   }
 }
 
-TEST(Connection, PollFirstReceivesUntilThereIsNoMore) {
+TEST(Connection, PollFirstPollsOnceAndThenWaitsWithABuffer) {
   Connection connection = connection_of(Strategy::poll_first);
+  connection.silent = true;
   EXPECT_EQ(connection.next_request(), Request::poll);
   answer(connection, 1);
+  EXPECT_EQ(connection.next_request(), Request::take);
   for (int i = 0; i < 3; ++i) {
-    EXPECT_EQ(connection.next_request(), Request::take);
     answer(connection, 100);
+    EXPECT_EQ(connection.next_request(), Request::wait);
   }
-  answer(connection, -EAGAIN);
+}
+
+TEST(Connection, PollAdaptiveWaitsWithABufferWhileDataComesOften) {
+  Connection connection = connection_of(Strategy::poll_adaptive);
+  os::Time now = kNow;
+  const auto data_after = [&](std::chrono::milliseconds pause) {
+    now += pause;
+    connection.note_taken(100, now);
+  };
+  connection.active = now;
+  for (int i = 0; i < 4; ++i) data_after(std::chrono::milliseconds(1));
+  EXPECT_EQ(connection.next_request(), Request::wait);
+  data_after(std::chrono::hours(1));
+  data_after(std::chrono::seconds(1));
   EXPECT_EQ(connection.next_request(), Request::poll);
+  for (int i = 0; i < 8; ++i) data_after(std::chrono::milliseconds(1));
+  EXPECT_EQ(connection.next_request(), Request::wait) << "an hour of silence counts for too long";
+}
+
+TEST(Connection, AReceiveThatFoundNoBufferHasData) {
+  Connection connection = connection_of(Strategy::ring);
+  answer(connection, -ENOBUFS);
+  EXPECT_TRUE(connection.has_data);
+  answer(connection, 100);
+  EXPECT_FALSE(connection.has_data);
+}
+
+TEST(Connection, TheEndOfACancelledRequestChangesTheName) {
+  Connection connection = connection_of(Strategy::direct);
+  const std::uint16_t before = connection.generation;
+  answer(connection, 100);
+  EXPECT_EQ(connection.generation, before);
+  connection.cancelling = true;
+  answer(connection, 100);
+  EXPECT_NE(connection.generation, before) << "a late cancel would find the next request";
 }
 
 TEST(Connection, DirectWaitsWithABufferUntilItIsIdle) {
@@ -88,7 +123,7 @@ TEST(Connection, WhatEndsBeforeItsCancelIsNotSilent) {
 }
 
 TEST(Connection, OnlyDataIsActivity) {
-  Connection connection = connection_of(Strategy::poll_first);
+  Connection connection = connection_of(Strategy::poll_recv);
   answer(connection, 1);
   EXPECT_EQ(connection.active, os::Time{});
   answer(connection, -EAGAIN);

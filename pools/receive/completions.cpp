@@ -1,0 +1,213 @@
+// What the kernel says, and who is told.
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "base/fatal.h"
+#include "os/socket.h"
+#include "receive/receiver_state.h"
+
+namespace weir::detail {
+namespace {
+
+using Kind = Requests::Kind;
+
+bool is_bundle(const Connection& connection) { return connection.strategy->ring == StrategyFacts::Ring::bundle; }
+
+}  // namespace
+
+ReceiverState::Delivery ReceiverState::accept(const io_uring_cqe& cqe) noexcept {
+  requests_->note_completion((cqe.flags & IORING_CQE_F_MORE) == 0);
+  const Requests::Name name = Requests::name_of(cqe.user_data);
+  switch (name.kind) {
+    case Kind::receive:
+      check_name(name);
+      return accept_receive(name.connection, cqe);
+    case Kind::poll:
+      check_name(name);
+      return accept_poll(name.connection, cqe.res);
+    case Kind::event:
+      return accept_event();
+    case Kind::cancel:
+      return {};
+  }
+  return {};
+}
+
+/// A registered file stays so from one request to the next: the event of one that nobody waits for ends that.
+ReceiverState::Delivery ReceiverState::accept(const epoll_event& event) noexcept {
+  const Requests::Name name = Requests::name_of(event.data.u64);
+  if (name.kind == Kind::event) return accept_event();
+  const std::uint32_t slot = name.connection;
+  if (slot >= connections_.size()) base::fatal("an event of a connection that the receiver has not");
+  const Connection& connection = connections_[slot];
+  if (name.generation != connection.generation) return {};  // of the same batch as what ended it
+  if (connection.request == Request::poll) return accept_poll(slot, 1);
+  if (connection.request == Request::none) {
+    end_request(slot);
+    return {};
+  }
+  const int result = os::receive(connection.fd, buffers_->bytes(slot));
+  return accept_receive(slot, {.user_data = 0, .res = result, .flags = 0});
+}
+
+void ReceiverState::check_name(Requests::Name name) const noexcept {
+  const bool known = name.connection < connections_.size() && connections_[name.connection].request != Request::none &&
+                     connections_[name.connection].generation == name.generation;
+  if (!known) base::fatal("a completion of a request that the receiver has not: was one given to complete() twice?");
+}
+
+ReceiverState::Delivery ReceiverState::accept_event() noexcept {
+  watching_ = false;
+  parking_.clear_event();
+  Delivery delivery;
+  delivery.more = !to_deliver_.empty();
+  return delivery;
+}
+
+ReceiverState::Delivery ReceiverState::accept_poll(std::uint32_t slot, int result) noexcept {
+  Connection& connection = connections_[slot];
+  connection.note_poll(result);
+  Delivery delivery;
+  if (result < 0) {
+    delivery = deliver_end(slot, result);
+  } else if (takes_now(connection)) {
+    delivery = receive_now(slot);
+  }
+  settle(slot);
+  return delivery;
+}
+
+ReceiverState::Delivery ReceiverState::accept_receive(std::uint32_t slot, const io_uring_cqe& cqe) noexcept {
+  Connection& connection = connections_[slot];
+  const bool stale = connection.request == Request::from_ring && is_stale(connection);
+  Loan data = data_of(slot, cqe);
+  connection.note_receive(cqe.res, (cqe.flags & IORING_CQE_F_MORE) == 0, idle_.now(), stale);
+  Delivery delivery = accept_result(slot, cqe.res, std::move(data));
+  if (connection.request == Request::from_ring && is_misplaced(connection)) cancel(slot);
+  settle(slot);
+  delivery.more = rest_.bytes > 0;
+  return delivery;
+}
+
+ReceiverState::Delivery ReceiverState::accept_result(std::uint32_t slot, int result, Loan data) noexcept {
+  if (result > 0) return deliver(slot, std::move(data));
+  if (result != -ENOBUFS) return deliver_end(slot, result);
+  add_alone(record_->enobufs, 1);
+  return takes_now(connections_[slot]) ? receive_now(slot) : Delivery{};
+}
+
+/// The buffer that comes back with the completion, if any does; what more a bundle brings is for next().
+Loan ReceiverState::data_of(std::uint32_t slot, const io_uring_cqe& cqe) noexcept {
+  const Connection& connection = connections_[slot];
+  if (connection.request != Request::from_ring) {
+    return buffers_->finish(slot, static_cast<std::uint32_t>(std::max(cqe.res, 0)));
+  }
+  if ((cqe.flags & IORING_CQE_F_BUFFER) == 0) return {};
+  Loan first = groups_[connection.group].claim(cqe);
+  if (is_bundle(connection)) {
+    rest_ = {.slot = slot,
+             .bid = static_cast<std::uint16_t>(cqe.flags >> IORING_CQE_BUFFER_SHIFT),
+             .bytes = static_cast<std::uint32_t>(cqe.res) - first.size()};
+  }
+  return first;
+}
+
+ReceiverState::Delivery ReceiverState::next() noexcept {
+  if (rest_.bytes == 0) return next_kept();
+  Loan data = groups_[connections_[rest_.slot].group].claim_next(rest_.bid, rest_.bytes);
+  rest_.bytes -= data.size();
+  Delivery delivery = deliver(rest_.slot, std::move(data));
+  if (rest_.bytes == 0) settle(rest_.slot);
+  delivery.more = rest_.bytes > 0;
+  return delivery;
+}
+
+/// What was kept for connections that want it again.
+ReceiverState::Delivery ReceiverState::next_kept() noexcept {
+  const std::uint32_t slot = to_deliver_.front();
+  Connection& connection = connections_[slot];
+  Delivery delivery;
+  if (connection.wanted && !connection.kept.empty()) {
+    delivery = {connection.inflow, {kept_.pop(connection.kept)}};
+  } else if (connection.wanted && connection.end != Connection::kNoEnd) {
+    delivery = tell_end(slot, std::exchange(connection.end, Connection::kNoEnd));
+  }
+  if (!connection.wanted || !connection.has_undelivered()) {
+    to_deliver_.pop();
+    settle(slot);
+  }
+  delivery.more = !to_deliver_.empty();
+  return delivery;
+}
+
+/// Somebody waits for the data that is known to be there, and it is the next in order.
+bool ReceiverState::takes_now(const Connection& connection) const noexcept {
+  return connection.wanted && connection.request == Request::none && !connection.has_undelivered();
+}
+
+/// Receives at once what there is, for one that nobody is parked before.
+ReceiverState::Delivery ReceiverState::receive_now(std::uint32_t slot) noexcept {
+  Connection& connection = connections_[slot];
+  Loan data = parked_.empty() ? lend(connection.predictor.predict()) : Loan{};
+  if (!data) return park_or_end(slot);
+  const int result = os::receive(connection.fd, data.bytes());
+  connection.note_taken(result, idle_.now());
+  if (result <= 0) return deliver_end(slot, result);
+  data.truncate(static_cast<std::uint32_t>(result));
+  return deliver(slot, std::move(data));
+}
+
+/// No buffer is needed to see that the stream has ended, or that there is nothing yet.
+ReceiverState::Delivery ReceiverState::park_or_end(std::uint32_t slot) noexcept {
+  const int there = os::peek(connections_[slot].fd);
+  if (there <= 0) {
+    connections_[slot].has_data = false;
+    return deliver_end(slot, there);
+  }
+  park(slot);
+  return {};
+}
+
+/// Keeps what may not be told yet.
+ReceiverState::Delivery ReceiverState::deliver(std::uint32_t slot, Loan data) noexcept {
+  Connection& connection = connections_[slot];
+  if (connection.inflow == nullptr || connection.end != Connection::kNoEnd) return {};
+  add_alone(record_->receives, 1);
+  add_alone(record_->bytes, data.size());
+  if (connection.wanted && connection.kept.empty()) {
+    return {connection.inflow, {std::move(data)}};
+  }
+  if (!kept_.push(connection.kept, std::move(data))) connection.end = -ENOMEM;
+  return {};
+}
+
+ReceiverState::Delivery ReceiverState::deliver_end(std::uint32_t slot, int result) noexcept {
+  Connection& connection = connections_[slot];
+  const bool timed_out = result == -ECANCELED && std::exchange(connection.lapse, Lapse::none) == Lapse::deadline;
+  if (timed_out && connection.wanted) result = -ETIMEDOUT;
+  const bool armed_again = result == -ECANCELED || result == -EINTR || result == -EAGAIN;
+  if (connection.inflow == nullptr || armed_again || connection.end != Connection::kNoEnd) return {};
+  if (connection.wanted && connection.kept.empty()) return tell_end(slot, result);
+  connection.end = result;
+  return {};
+}
+
+ReceiverState::Delivery ReceiverState::tell_end(std::uint32_t slot, int result) noexcept {
+  Inflow* const inflow = connections_[slot].inflow;
+  detach(*inflow);
+  return {inflow, {Loan{}, -result}};
+}
+
+/// Its ring has not buffers of the predicted size.
+bool ReceiverState::is_stale(const Connection& connection) noexcept {
+  return connection.strategy->sized && groups_[connection.group].buffer_bytes() != connection.predictor.predict();
+}
+
+/// A smaller or larger ring would suit it.
+bool ReceiverState::is_misplaced(const Connection& connection) const noexcept {
+  return connection.strategy->sized && connection.armed_for != connection.predictor.predict();
+}
+
+}  // namespace weir::detail

@@ -1,0 +1,92 @@
+#include "receive/groups.h"
+
+#include <weir/error.h>
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+
+#include "core/slices.h"
+
+namespace weir::detail {
+namespace {
+
+using Ring = StrategyFacts::Ring;
+
+/// Slices are made of the largest buffers: the larger, the fewer receives are split at an end.
+std::uint32_t sliced_bytes(const PoolState& pool) {
+  const auto& sizes = pool.options().classes;
+  const std::uint32_t largest = sizes.empty() ? 0 : sizes.back();
+  if (largest >= kLeastSlicedBuffer) return largest;
+  throw Error(EINVAL, "the strategy ring_incremental needs buffers of 64 KiB or more: add 64k to WEIR_CLASSES");
+}
+
+/// A bundle is taken of a ring as all others know it.
+Ring kind_of(const StrategyFacts& strategy) { return strategy.ring == Ring::slice ? Ring::slice : Ring::buffer; }
+
+}  // namespace
+
+Groups::Groups(PoolState& pool, io_uring* ring, std::uint16_t first) : pool_(pool), ring_(ring), first_(first) {}
+
+std::uint8_t Groups::find(Ring ring, bool lazy, std::uint32_t buffer_bytes) const noexcept {
+  const auto found = std::find_if(groups_.begin(), groups_.end(), [&](const Group& group) {
+    return group.ring == ring && group.lazy == lazy && group.slots->buffer_bytes() == buffer_bytes;
+  });
+  return found != groups_.end() ? static_cast<std::uint8_t>(found - groups_.begin()) : kNone;
+}
+
+std::uint8_t Groups::need(const StrategyFacts& strategy, std::uint32_t bytes) {
+  const Options& options = pool_.options();
+  const Ring ring = kind_of(strategy);
+  const bool slices = ring == Ring::slice;
+  const std::uint32_t buffer_bytes = slices ? sliced_bytes(pool_) : pool_.classes()[receive_class(pool_, bytes)].bytes;
+  const std::uint8_t known = find(ring, strategy.lazy, buffer_bytes);
+  if (known != kNone) return known;
+  if (groups_.size() == kNone) throw Error(EMFILE, "a receiver has 255 buffer rings already: give WEIR_CLASSES fewer");
+  // As many bytes of large buffers as of those that receive_bytes asks for.
+  const std::uint64_t fit = std::uint64_t{options.ring_entries} * options.receive_bytes / buffer_bytes;
+  const auto entries =
+      slices ? static_cast<std::uint32_t>(std::bit_floor(std::max<std::uint64_t>(fit, 1))) : options.ring_entries;
+  const auto number = static_cast<std::uint16_t>(first_ + groups_.size());
+  groups_.push_back({ring, strategy.lazy, nullptr});
+  try {
+    groups_.back().slots.reset(
+        new RingSlots(pool_, *ring_, number, entries, buffer_bytes, slices ? Fill::slices : Fill::whole));
+  } catch (...) {
+    groups_.pop_back();
+    throw;
+  }
+  return static_cast<std::uint8_t>(groups_.size() - 1);
+}
+
+std::uint8_t Groups::need_or(const StrategyFacts& strategy, std::uint32_t bytes, std::uint8_t otherwise) noexcept {
+  try {
+    return need(strategy, bytes);
+  } catch (const std::exception&) {
+    return otherwise;
+  }
+}
+
+void Groups::replenish() noexcept {
+  for (const Group& group : groups_) {
+    if (!group.lazy) group.slots->replenish(group.slots->entries());
+  }
+}
+
+bool Groups::add_one(std::uint8_t index) noexcept {
+  RingSlots& slots = (*this)[index];
+  const std::uint32_t stock = slots.stock();
+  return stock < slots.entries() && slots.replenish(stock + 1) > stock;
+}
+
+std::size_t Groups::stock() const noexcept {
+  std::size_t stock = 0;
+  for (const Group& group : groups_) stock += group.slots->stock();
+  return stock;
+}
+
+void Groups::abandon() noexcept {
+  for (Group& group : groups_) (void)group.slots.release();
+}
+
+}  // namespace weir::detail

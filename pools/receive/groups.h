@@ -1,0 +1,51 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "core/strategies.h"
+#include "ring/ring_slots.h"
+
+namespace weir::detail {
+
+/// A receiver's buffer rings, by what their strategy asks of them; each is registered when it is first needed. Their
+/// group numbers follow each other.
+class Groups {
+ public:
+  static constexpr std::uint8_t kNone = UINT8_MAX;
+
+  /// `ring`: nullptr where there is no io_uring, and no group either.
+  Groups(PoolState& pool, io_uring* ring, std::uint16_t first);
+
+  /// Index of the ring for receives of `bytes` by a strategy with rings. Throws Error.
+  std::uint8_t need(const StrategyFacts& strategy, std::uint32_t bytes);
+  /// The same; where that ring cannot be had, `otherwise`.
+  std::uint8_t need_or(const StrategyFacts& strategy, std::uint32_t bytes, std::uint8_t otherwise) noexcept;
+
+  RingSlots& operator[](std::uint8_t index) noexcept { return *groups_[index].slots; }
+  /// Fills those that are kept full, as far as the pool has buffers.
+  void replenish() noexcept;
+  /// Gives the ring a buffer more than it has. False when it is full, or there is none.
+  bool add_one(std::uint8_t index) noexcept;
+
+  std::size_t stock() const noexcept;
+  /// The kernel may still write to their buffers: they are lost.
+  void abandon() noexcept;
+
+ private:
+  struct Group {
+    StrategyFacts::Ring ring;
+    bool lazy;
+    std::unique_ptr<RingSlots, EndRing> slots;
+  };
+
+  std::uint8_t find(StrategyFacts::Ring ring, bool lazy, std::uint32_t buffer_bytes) const noexcept;
+
+  PoolState& pool_;
+  io_uring* const ring_;
+  const std::uint16_t first_;
+  std::vector<Group> groups_;
+};
+
+}  // namespace weir::detail

@@ -1,0 +1,50 @@
+#include "receive/idle_watch.h"
+
+#include <algorithm>
+
+namespace weir::detail {
+namespace {
+
+using std::chrono::milliseconds;
+
+/// A sixteenth of the shortest time that is watched.
+milliseconds tick_of(const Options& options) {
+  std::uint32_t shortest = UINT32_MAX;
+  for (const std::uint32_t each : {options.idle_ms, options.deadline_ms}) {
+    if (each > 0) shortest = std::min(shortest, each);
+  }
+  return milliseconds(std::max(1U, shortest / 16));
+}
+
+}  // namespace
+
+IdleWatch::IdleWatch(const Options& options) : options_(options), now_(os::now()), wheel_(tick_of(options), now_) {}
+
+os::Time IdleWatch::now() noexcept {
+  if (is_old_) now_ = os::now();
+  is_old_ = false;
+  return now_;
+}
+
+/// When the connection's request is to be cancelled, if no data comes before.
+os::Time IdleWatch::lapses_at(const Connection& connection) const noexcept {
+  os::Time at = os::Time::max();
+  if (options_.deadline_ms > 0) at = connection.active + milliseconds(options_.deadline_ms);
+  if (options_.idle_ms > 0 && connection.can_fall_silent())
+    at = std::min(at, connection.active + milliseconds(options_.idle_ms));
+  return at;
+}
+
+void IdleWatch::watch(std::uint32_t slot, const Connection& connection) {
+  if (is_off()) return;
+  const os::Time at = lapses_at(connection);
+  if (at != os::Time::max()) wheel_.set_by_then(slot, at);
+}
+
+Lapse IdleWatch::check(const Connection& connection) noexcept {
+  if (now() < lapses_at(connection)) return Lapse::none;
+  const bool late = options_.deadline_ms > 0 && now() >= connection.active + milliseconds(options_.deadline_ms);
+  return late ? Lapse::deadline : Lapse::idle;
+}
+
+}  // namespace weir::detail

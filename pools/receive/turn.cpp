@@ -1,0 +1,182 @@
+// What is asked of the kernel, once a turn.
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "receive/receiver_state.h"
+
+namespace weir::detail {
+namespace {
+
+using Kind = Requests::Kind;
+using Ring = StrategyFacts::Ring;
+
+}  // namespace
+
+bool ReceiverState::turn() noexcept {
+  idle_.call_old();
+  idle_.expire([this](std::uint32_t slot) { check_time(slot); });
+  bool all = cancel_queued();
+  if (!stopping_) {
+    all = wake_parked() && all;
+    if (parked_.empty()) groups_.replenish();
+    all = arm_queued() && all;
+    all = wait_for_buffer() && all;
+  }
+  idle_.call_old();
+  return !all;
+}
+
+/// False when a buffer has come home just now. Else the event tells of the next, and of what there is to deliver.
+bool ReceiverState::wait_for_buffer() noexcept {
+  if (parked_.empty() && to_deliver_.empty()) return true;
+  if (!parked_.empty() && !parking_.wait()) return false;
+  watching_ = watching_ || requests_->poll({.kind = Kind::event}, parking_.event()) == 0;
+  return watching_;
+}
+
+bool ReceiverState::cancel_queued() noexcept {
+  while (!to_cancel_.empty()) {
+    const std::uint32_t slot = to_cancel_.front();
+    Connection& connection = connections_[slot];
+    if (connection.request != Request::none) {
+      const Kind kind = connection.request == Request::poll ? Kind::poll : Kind::receive;
+      if (requests_->cancel(name_of(kind, slot), connection.fd) != 0) return false;
+      add_alone(record_->cancels, 1);
+    }
+    to_cancel_.pop();
+    settle(slot);
+  }
+  if (!stopping_ || !watching_) return true;
+  if (requests_->cancel({.kind = Kind::event}, parking_.event()) != 0) return false;
+  watching_ = false;  // asked once
+  return true;
+}
+
+bool ReceiverState::arm_queued() noexcept {
+  while (!to_arm_.empty()) {
+    const std::uint32_t slot = to_arm_.front();
+    const Outcome outcome = connections_[slot].wanted ? submit(slot) : Outcome::done;
+    if (outcome == Outcome::queue_full) return false;
+    to_arm_.pop();
+    outcome == Outcome::no_buffer ? park(slot) : settle(slot);
+  }
+  return true;
+}
+
+/// As many as there are buffers: each has its own then, and no other connection can be faster.
+bool ReceiverState::wake_parked() noexcept {
+  Outcome outcome = Outcome::done;
+  while (!parked_.empty()) {
+    const std::uint32_t slot = parked_.front();
+    const bool wanted = connections_[slot].wanted;
+    if (wanted) outcome = wake(slot);
+    if (outcome != Outcome::done) break;
+    parked_.pop();
+    settle(slot);
+    if (wanted) add_alone(record_->wakes, 1);
+  }
+  note_parked();
+  return outcome != Outcome::queue_full;
+}
+
+ReceiverState::Outcome ReceiverState::wake(std::uint32_t slot) noexcept {
+  const Connection& connection = connections_[slot];
+  const bool by_ring = connection.strategy->lazy && !connection.retried;
+  return by_ring ? retry_from_ring(slot) : receive_into_loan(slot, Request::take);
+}
+
+ReceiverState::Outcome ReceiverState::submit(std::uint32_t slot) noexcept {
+  Connection& connection = connections_[slot];
+  const Request next = connection.next_request();
+  if (next == Request::poll) return note_asked(slot, next, requests_->poll(name_of(Kind::poll, slot), connection.fd));
+  if (next == Request::from_ring) return receive_from_ring(slot);
+  return receive_into_loan(slot, next);
+}
+
+/// Without stock it looks for a buffer only when there is data, else it would end at once with -ENOBUFS.
+ReceiverState::Outcome ReceiverState::receive_from_ring(std::uint32_t slot) noexcept {
+  Connection& connection = connections_[slot];
+  const StrategyFacts& facts = *connection.strategy;
+  if (facts.sized) {
+    connection.armed_for = connection.predictor.predict();
+    connection.group = groups_.need_or(facts, connection.armed_for, connection.group);
+  }
+  const RingSlots& slots = groups_[connection.group];
+  const bool polls_first = slots.stock() == 0 || (facts.lazy && !connection.has_data);
+  const Requests::FromRing how{
+      .group = slots.group(), .polls_first = polls_first, .bundles = facts.ring == Ring::bundle};
+  return note_asked(slot, Request::from_ring,
+                    requests_->receive_from_ring(name_of(Kind::receive, slot), connection.fd, how));
+}
+
+/// Gives a lazy ring a buffer for the data that found none. Another connection may be faster; next time, it gets one of
+/// its own.
+ReceiverState::Outcome ReceiverState::retry_from_ring(std::uint32_t slot) noexcept {
+  Connection& connection = connections_[slot];
+  RingSlots& slots = groups_[connection.group];
+  Loan loan = pool_.lend(slots.buffer_bytes());
+  if (!loan) return receive_into_loan(slot, Request::take);
+  slots.provide(loan);
+  connection.retried = true;
+  return receive_from_ring(slot);
+}
+
+/// Without a buffer, one that has no data yet waits by poll; one that has is parked, behind those that are parked
+/// already.
+ReceiverState::Outcome ReceiverState::receive_into_loan(std::uint32_t slot, Request request) noexcept {
+  Connection& connection = connections_[slot];
+  const bool overtakes = connection.queue != Queue::parked && !parked_.empty();
+  Loan loan = overtakes ? Loan{} : lend(connection.predictor.predict());
+  if (!loan && request == Request::take) return Outcome::no_buffer;
+  if (!loan) {
+    connection.silent = true;
+    return submit(slot);
+  }
+  const int error =
+      requests_->receive_into(name_of(Kind::receive, slot), connection.fd, loan.bytes(), request == Request::take);
+  if (error == 0) buffers_->submit(slot, std::move(loan));
+  return note_asked(slot, request, error);
+}
+
+/// A request that failed at once ends the connection.
+ReceiverState::Outcome ReceiverState::note_asked(std::uint32_t slot, Request request, int error) noexcept {
+  Connection& connection = connections_[slot];
+  if (error == -EAGAIN) return Outcome::queue_full;
+  if (error != 0) {
+    connection.end = error;
+    return Outcome::done;
+  }
+  connection.request = request;
+  idle_.watch(slot, connection);
+  return Outcome::done;
+}
+
+/// Of the predicted size; or of any other, rather than none.
+Loan ReceiverState::lend(std::uint32_t bytes) noexcept {
+  Loan loan = pool_.lend(bytes);
+  for (auto size = sizes_.rbegin(); !loan && size != sizes_.rend(); ++size) {
+    if (*size != bytes) loan = pool_.lend(*size);
+  }
+  return loan;
+}
+
+void ReceiverState::park(std::uint32_t slot) noexcept {
+  parked_.push(slot);
+  note_parked();
+}
+
+void ReceiverState::note_parked() noexcept { record_->parked.store(parked(), std::memory_order_relaxed); }
+
+void ReceiverState::check_time(std::uint32_t slot) noexcept {
+  Connection& connection = connections_[slot];
+  if (connection.request == Request::none || connection.cancelling) return;
+  const Lapse lapse = connection.queue == Queue::none ? idle_.check(connection) : Lapse::none;
+  if (lapse == Lapse::none) return idle_.watch(slot, connection);
+  connection.lapse = lapse;
+  cancel(slot);
+  settle(slot);
+}
+
+}  // namespace weir::detail

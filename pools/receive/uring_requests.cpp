@@ -1,0 +1,54 @@
+#include "receive/uring_requests.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+
+#include "os/kernel_numbers.h"
+
+namespace weir::detail {
+
+/// Counted as with the kernel until its last completion; nullptr when the queue is full. The caller's prep sets all but
+/// the user data.
+io_uring_sqe* UringRequests::take(Name name) noexcept {
+  io_uring_sqe* sqe = io_uring_get_sqe(&ring_);
+  if (sqe == nullptr) return nullptr;
+  ++in_flight_;
+  io_uring_sqe_set_data64(sqe, user_data(name));
+  return sqe;
+}
+
+int UringRequests::receive_from_ring(Name name, int fd, FromRing how) noexcept {
+  io_uring_sqe* sqe = take(name);
+  if (sqe == nullptr) return -EAGAIN;
+  io_uring_prep_recv_multishot(sqe, fd, nullptr, 0, 0);
+  sqe->flags |= IOSQE_BUFFER_SELECT;
+  sqe->buf_group = how.group;
+  if (how.polls_first) sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
+  if (how.bundles) sqe->ioprio |= os::kernel::kRecvsendBundle;
+  return 0;
+}
+
+int UringRequests::receive_into(Name name, int fd, std::span<std::byte> buffer, bool at_once) noexcept {
+  io_uring_sqe* sqe = take(name);
+  if (sqe == nullptr) return -EAGAIN;
+  io_uring_prep_recv(sqe, fd, buffer.data(), buffer.size(), at_once ? MSG_DONTWAIT : 0);
+  return 0;
+}
+
+int UringRequests::poll(Name name, int fd) noexcept {
+  io_uring_sqe* sqe = take(name);
+  if (sqe == nullptr) return -EAGAIN;
+  io_uring_prep_poll_add(sqe, fd, POLLIN);
+  return 0;
+}
+
+int UringRequests::cancel(Name name, int /*fd*/) noexcept {
+  io_uring_sqe* sqe = take({.kind = Kind::cancel, .generation = name.generation, .connection = name.connection});
+  if (sqe == nullptr) return -EAGAIN;
+  io_uring_prep_cancel64(sqe, user_data(name), 0);
+  return 0;
+}
+
+}  // namespace weir::detail
