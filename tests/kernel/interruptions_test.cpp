@@ -5,6 +5,7 @@
 
 #include "kernel/signal_storm.h"
 #include "kernel/strategies.h"
+#include "unit/seed.h"
 
 // Requests in flight while their thread ends, the process forks, or signals interrupt every wait.
 
@@ -44,11 +45,11 @@ class InterruptionsTest : public testing::WithEachStrategy {
 WITH_EACH_STRATEGY(InterruptionsTest);
 
 TEST_P(InterruptionsTest, AStormOfSignalsLosesNothing) {
-  MAKE_WORLD(world, scarce(kBuffers, kBuffers));
+  MAKE_WORLD(world, scarce(kBuffers, kBuffers / 2));
   const std::vector<Loan> held = take_all_but(world, kBuffers);
   open(world);
   const testing::SignalStorm storm(300);
-  for (int i = 0; (i < 300 || storm.count() < 50) && !HasFatalFailure(); ++i) {
+  for (int i = 0; (i < testing::steps(300) || storm.count() < 50) && !HasFatalFailure(); ++i) {
     if (i % 8 == 0) speak(world);
     world.step(1ms);
   }
@@ -56,7 +57,7 @@ TEST_P(InterruptionsTest, AStormOfSignalsLosesNothing) {
 }
 
 TEST_P(InterruptionsTest, AChildOfForkDisturbsNothing) {
-  MAKE_WORLD(world, scarce(kBuffers, kBuffers));
+  MAKE_WORLD(world, scarce(kBuffers, kBuffers / 2));
   const std::vector<Loan> held = take_all_but(world, kBuffers);
   open(world);
   for (int round = 0; round < 10 && !HasFatalFailure(); ++round) {
@@ -100,7 +101,7 @@ INSTANTIATE_TEST_SUITE_P(Each, ThreadEndTest,
                          testing::name_of_case);
 
 TEST_P(ThreadEndTest, AnotherRunsTheLoopOn) {
-  MAKE_WORLD(world, scarce(kBuffers, kBuffers));
+  MAKE_WORLD(world, scarce(kBuffers, kBuffers / 2));
   const std::vector<Loan> held = take_all_but(world, kBuffers);
   run_on_a_thread_that_ends(world);
   for (int i = 0; i < 3 && !HasFatalFailure(); ++i) {
@@ -111,7 +112,7 @@ TEST_P(ThreadEndTest, AnotherRunsTheLoopOn) {
 }
 
 TEST_P(ThreadEndTest, AnotherStopsAll) {
-  MAKE_WORLD(world, scarce(kBuffers, kBuffers));
+  MAKE_WORLD(world, scarce(kBuffers, kBuffers / 2));
   const std::vector<Loan> held = take_all_but(world, kBuffers);
   run_on_a_thread_that_ends(world);
   expect_end(world, held);
@@ -119,7 +120,7 @@ TEST_P(ThreadEndTest, AnotherStopsAll) {
 
 /// The poll that ends the loop's sleep is one of the requests whose thread has ended.
 TEST_P(ThreadEndTest, ABufferThatComesHomeStillWakesTheLoop) {
-  Options options = scarce(kBuffers, kBuffers);
+  Options options = scarce(kBuffers, kBuffers / 2);
   options.idle_ms = 0;  // nor is there a deadline that ends it
   MAKE_WORLD(world, options);
   std::vector<Loan> held = take_all_but(world, 0);
