@@ -30,8 +30,11 @@ class Inflow {
 
  private:
   friend class detail::ReceiverState;
+  friend class AwaitedInflow;
+  friend bool is_awaited(const Inflow& inflow) noexcept;
   detail::ReceiverState* receiver_ = nullptr;
   std::uint32_t slot_ = 0;
+  bool awaited_ = false;  ///< it is a coroutine's: <weir/coroutine.h>
 };
 
 /// What a handler is given: data; or, once and last, how the inflow ended.

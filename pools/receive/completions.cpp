@@ -48,8 +48,10 @@ ReceiverState::Delivery ReceiverState::accept(const epoll_event& event) noexcept
     end_request(slot);
     return {};
   }
-  const int result = os::receive(connection.fd, buffers_->bytes(slot));
-  return accept_receive(slot, {.user_data = 0, .res = result, .flags = 0});
+  Loan buffer = buffers_->finish(slot);
+  const int result = os::receive(connection.fd, buffer.bytes());
+  buffer.truncate(static_cast<std::uint32_t>(std::max(result, 0)));
+  return accept_result(slot, result, true, std::move(buffer));
 }
 
 void ReceiverState::check_name(Requests::Name name) const noexcept {
@@ -80,33 +82,43 @@ ReceiverState::Delivery ReceiverState::accept_poll(std::uint32_t slot, int resul
 }
 
 ReceiverState::Delivery ReceiverState::accept_receive(std::uint32_t slot, const io_uring_cqe& cqe) noexcept {
-  Connection& connection = connections_[slot];
-  const bool stale = connection.request == Request::from_ring && is_stale(connection);
   Loan data = data_of(slot, cqe);
-  connection.note_receive(cqe.res, (cqe.flags & IORING_CQE_F_MORE) == 0, idle_.now(), stale);
-  Delivery delivery = accept_result(slot, cqe.res, std::move(data));
-  if (connection.request == Request::from_ring && is_misplaced(connection)) cancel(slot);
-  settle(slot);
+  Delivery delivery = accept_result(slot, cqe.res, (cqe.flags & IORING_CQE_F_MORE) == 0, std::move(data));
   delivery.more = rest_.bytes > 0;
   return delivery;
 }
 
-ReceiverState::Delivery ReceiverState::accept_result(std::uint32_t slot, int result, Loan data) noexcept {
-  if (result > 0) return deliver(slot, std::move(data));
-  if (result != -ENOBUFS) return deliver_end(slot, result);
-  add_alone(record_->enobufs, 1);
-  return takes_now(connections_[slot]) ? receive_now(slot) : Delivery{};
+/// `last`: the request has ended.
+ReceiverState::Delivery ReceiverState::accept_result(std::uint32_t slot, int result, bool last, Loan data) noexcept {
+  Connection& connection = connections_[slot];
+  const bool stale = connection.request == Request::from_ring && is_stale(connection);
+  connection.note_receive(result, last, idle_.now(), stale);
+  Delivery delivery;
+  if (result > 0) {
+    delivery = deliver(slot, std::move(data));
+  } else if (result != -ENOBUFS) {
+    delivery = deliver_end(slot, result);
+  } else {
+    add_alone(record_->enobufs, 1);
+    if (takes_now(connection)) delivery = receive_now(slot);
+  }
+  if (connection.request == Request::from_ring && is_misplaced(connection)) cancel(slot);
+  settle(slot);
+  return delivery;
 }
 
 /// The buffer that comes back with the completion, if any does; what more a bundle brings is for next().
 Loan ReceiverState::data_of(std::uint32_t slot, const io_uring_cqe& cqe) noexcept {
   const Connection& connection = connections_[slot];
-  if (connection.request != Request::from_ring) {
-    return buffers_->finish(slot, static_cast<std::uint32_t>(std::max(cqe.res, 0)));
+  if (connection.request == Request::borrow) groups_.note_returned(connection.group);
+  if (connection.request != Request::from_ring && connection.request != Request::borrow) {
+    Loan own = buffers_->finish(slot);
+    own.truncate(static_cast<std::uint32_t>(std::max(cqe.res, 0)));
+    return own;
   }
   if ((cqe.flags & IORING_CQE_F_BUFFER) == 0) return {};
   Loan first = groups_[connection.group].claim(cqe);
-  if (is_bundle(connection)) {
+  if (connection.request == Request::from_ring && is_bundle(connection)) {
     rest_ = {.slot = slot,
              .bid = static_cast<std::uint16_t>(cqe.flags >> IORING_CQE_BUFFER_SHIFT),
              .bytes = static_cast<std::uint32_t>(cqe.res) - first.size()};

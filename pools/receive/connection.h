@@ -18,6 +18,7 @@ enum class Request : std::uint8_t {
   none,
   poll,       ///< tells that there is data
   take,       ///< receives the data that is known to be there, into a buffer
+  borrow,     ///< the same into a buffer of a ring, where the pool has none
   wait,       ///< waits for data with a buffer
   from_ring,  ///< a multishot, for which the kernel picks buffers
 };
@@ -44,7 +45,8 @@ struct Connection {
   Request request = Request::none;
   Queue queue = Queue::none;
   Lapse lapse = Lapse::none;
-  std::uint8_t group = 0;        ///< index of the buffer ring that its multishot was armed with
+  std::uint8_t own_group = 0;    ///< index of the buffer ring for its multishots
+  std::uint8_t group = 0;        ///< that of its request
   std::uint32_t armed_for = 0;   ///< the prediction at that time
   std::uint16_t generation = 0;  ///< in its requests' names: a late cancel shall not find the next one
   std::uint32_t next = 0;        ///< in its queue

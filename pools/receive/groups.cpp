@@ -73,10 +73,10 @@ void Groups::replenish() noexcept {
   }
 }
 
-bool Groups::add_one(std::uint8_t index) noexcept {
-  RingSlots& slots = (*this)[index];
-  const std::uint32_t stock = slots.stock();
-  return stock < slots.entries() && slots.replenish(stock + 1) > stock;
+std::uint8_t Groups::lender() const noexcept {
+  const auto found = std::find_if(groups_.begin(), groups_.end(),
+                                  [](const Group& group) { return group.slots->stock() > group.borrowed; });
+  return found != groups_.end() ? static_cast<std::uint8_t>(found - groups_.begin()) : kNone;
 }
 
 std::size_t Groups::stock() const noexcept {

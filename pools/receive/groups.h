@@ -26,8 +26,11 @@ class Groups {
   RingSlots& operator[](std::uint8_t index) noexcept { return *groups_[index].slots; }
   /// Fills those that are kept full, as far as the pool has buffers.
   void replenish() noexcept;
-  /// Gives the ring a buffer more than it has. False when it is full, or there is none.
-  bool add_one(std::uint8_t index) noexcept;
+  /// Index of a ring with a buffer that nobody has borrowed; kNone when there is none.
+  std::uint8_t lender() const noexcept;
+  /// A receive that borrows has been asked for, or has ended.
+  void note_borrowed(std::uint8_t index) noexcept { ++groups_[index].borrowed; }
+  void note_returned(std::uint8_t index) noexcept { --groups_[index].borrowed; }
 
   std::size_t stock() const noexcept;
   /// The kernel may still write to their buffers: they are lost.
@@ -38,6 +41,7 @@ class Groups {
     StrategyFacts::Ring ring;
     bool lazy;
     std::unique_ptr<RingSlots, EndRing> slots;
+    std::uint32_t borrowed = 0;
   };
 
   std::uint8_t find(StrategyFacts::Ring ring, bool lazy, std::uint32_t buffer_bytes) const noexcept;

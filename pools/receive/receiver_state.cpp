@@ -139,7 +139,7 @@ void ReceiverState::start(Inflow& inflow, int fd, Strategy strategy) {
                         .used = true,
                         .wanted = true,
                         .silent = facts.polls_first,
-                        .group = group,
+                        .own_group = group,
                         .generation = generation,
                         .strategy = &facts,
                         .predictor = predictor,
@@ -218,7 +218,7 @@ void ReceiverState::cancel(std::uint32_t slot) noexcept {
 void ReceiverState::end_request(std::uint32_t slot) noexcept {
   Connection& connection = connections_[slot];
   requests_->cancel(name_of(Kind::poll, slot), connection.fd);
-  if (connection.request == Request::take) const Loan unused = buffers_->finish(slot, 0);
+  if (connection.request == Request::take) const Loan unused = buffers_->finish(slot);
   const bool late = connection.lapse == Lapse::deadline && connection.wanted;
   connection.cancelling = true;
   connection.note_poll(-ECANCELED);

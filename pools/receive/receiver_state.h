@@ -70,7 +70,7 @@ class ReceiverState {
   void check_name(Requests::Name name) const noexcept;
   Delivery accept_poll(std::uint32_t slot, int result) noexcept;
   Delivery accept_receive(std::uint32_t slot, const io_uring_cqe& cqe) noexcept;
-  Delivery accept_result(std::uint32_t slot, int result, Loan data) noexcept;
+  Delivery accept_result(std::uint32_t slot, int result, bool last, Loan data) noexcept;
   Delivery accept_event() noexcept;
   Loan data_of(std::uint32_t slot, const io_uring_cqe& cqe) noexcept;
   Delivery next_kept() noexcept;
@@ -90,6 +90,7 @@ class ReceiverState {
   bool wait_for_buffer() noexcept;
   void check_time(std::uint32_t slot) noexcept;
   Outcome wake(std::uint32_t slot) noexcept;
+  Outcome borrow(std::uint32_t slot) noexcept;
   Outcome submit(std::uint32_t slot) noexcept;
   Outcome receive_from_ring(std::uint32_t slot) noexcept;
   Outcome retry_from_ring(std::uint32_t slot) noexcept;

@@ -32,9 +32,8 @@ void RequestBuffers::submit(std::uint32_t connection, Loan&& loan) noexcept {
   ++count_;
 }
 
-Loan RequestBuffers::finish(std::uint32_t connection, std::uint32_t bytes) noexcept {
-  LoanParts parts = std::exchange(held_[connection], {});
-  parts.size = bytes;
+Loan RequestBuffers::finish(std::uint32_t connection) noexcept {
+  const LoanParts parts = std::exchange(held_[connection], {});
   Depot& depot = *depot_of(parts.lane);
   guard_claim(parts.data, parts.lane);
   if (LoanWatch* watch = depot.watch()) watch->on_lend(parts.data, depot.bytes());

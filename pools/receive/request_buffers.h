@@ -23,12 +23,8 @@ class RequestBuffers final : public KernelHolder {
   void make_room(std::size_t connections) { held_.resize(connections); }
   /// The loan is the kernel's from now on. REQUIRES: the connection has none there.
   void submit(std::uint32_t connection, Loan&& loan) noexcept;
-  /// It comes back, with so many bytes in use. REQUIRES: the request has ended.
-  Loan finish(std::uint32_t connection, std::uint32_t bytes) noexcept;
-  /// Of the loan that the connection has there.
-  std::span<std::byte> bytes(std::uint32_t connection) const noexcept {
-    return {held_[connection].data, held_[connection].size};
-  }
+  /// It comes back, whole. REQUIRES: the request has ended.
+  Loan finish(std::uint32_t connection) noexcept;
   std::size_t count() const noexcept { return count_; }
 
   void visit_held(const std::function<void(std::byte*)>& visit) const override;

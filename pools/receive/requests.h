@@ -22,11 +22,12 @@ class Requests {
   static constexpr std::uint32_t kMostConnections = 1U << 24;
   static constexpr std::uint16_t kGenerations = 1U << 12;
 
-  /// How a multishot is armed.
+  /// A receive for which the kernel picks the buffer.
   struct FromRing {
     std::uint16_t group;
-    bool polls_first;  ///< it looks for a buffer when there is data, and not before
-    bool bundles;
+    bool once = false;         ///< of what is there, failing with EAGAIN rather than wait; else it stays armed
+    bool polls_first = false;  ///< it looks for a buffer when there is data, and not before
+    bool bundles = false;
   };
 
   /// `number` tells the receivers of an io_uring or epoll apart.

@@ -84,7 +84,22 @@ bool ReceiverState::wake_parked() noexcept {
 ReceiverState::Outcome ReceiverState::wake(std::uint32_t slot) noexcept {
   const Connection& connection = connections_[slot];
   const bool by_ring = connection.strategy->lazy && !connection.retried;
-  return by_ring ? retry_from_ring(slot) : receive_into_loan(slot, Request::take);
+  const Outcome outcome = by_ring ? retry_from_ring(slot) : receive_into_loan(slot, Request::take);
+  return outcome == Outcome::no_buffer ? borrow(slot) : outcome;
+}
+
+/// What the rings hold is for those who wait too: another's may be full while the pool has nothing left.
+ReceiverState::Outcome ReceiverState::borrow(std::uint32_t slot) noexcept {
+  Connection& connection = connections_[slot];
+  const std::uint8_t group = groups_.lender();
+  if (group == Groups::kNone) return Outcome::no_buffer;
+  const int error = requests_->receive_from_ring(name_of(Kind::receive, slot), connection.fd,
+                                                 {.group = groups_[group].group(), .once = true});
+  if (error == 0) {
+    connection.group = group;
+    groups_.note_borrowed(group);
+  }
+  return note_asked(slot, Request::borrow, error);
 }
 
 ReceiverState::Outcome ReceiverState::submit(std::uint32_t slot) noexcept {
@@ -101,8 +116,9 @@ ReceiverState::Outcome ReceiverState::receive_from_ring(std::uint32_t slot) noex
   const StrategyFacts& facts = *connection.strategy;
   if (facts.sized) {
     connection.armed_for = connection.predictor.predict();
-    connection.group = groups_.need_or(facts, connection.armed_for, connection.group);
+    connection.own_group = groups_.need_or(facts, connection.armed_for, connection.own_group);
   }
+  connection.group = connection.own_group;
   const RingSlots& slots = groups_[connection.group];
   const bool polls_first = slots.stock() == 0 || (facts.lazy && !connection.has_data);
   const Requests::FromRing how{
@@ -115,7 +131,7 @@ ReceiverState::Outcome ReceiverState::receive_from_ring(std::uint32_t slot) noex
 /// its own.
 ReceiverState::Outcome ReceiverState::retry_from_ring(std::uint32_t slot) noexcept {
   Connection& connection = connections_[slot];
-  RingSlots& slots = groups_[connection.group];
+  RingSlots& slots = groups_[connection.own_group];
   Loan loan = pool_.lend(slots.buffer_bytes());
   if (!loan) return receive_into_loan(slot, Request::take);
   slots.provide(loan);

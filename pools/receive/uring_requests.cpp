@@ -22,7 +22,8 @@ io_uring_sqe* UringRequests::take(Name name) noexcept {
 int UringRequests::receive_from_ring(Name name, int fd, FromRing how) noexcept {
   io_uring_sqe* sqe = take(name);
   if (sqe == nullptr) return -EAGAIN;
-  io_uring_prep_recv_multishot(sqe, fd, nullptr, 0, 0);
+  io_uring_prep_recv(sqe, fd, nullptr, 0, how.once ? MSG_DONTWAIT : 0);
+  if (!how.once) sqe->ioprio |= IORING_RECV_MULTISHOT;
   sqe->flags |= IOSQE_BUFFER_SELECT;
   sqe->buf_group = how.group;
   if (how.polls_first) sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;

@@ -207,6 +207,27 @@ TEST_P(StrategiesIdleTest, DropsThatRaceWithTheWaitingAreNotMissed) {
   world.end();
 }
 
+/// The ring of others has all buffers that are left, and their connections are silent.
+TEST_P(StrategiesIdleTest, WhatARingHoldsIsForTheParkedToo) {
+  MAKE_WORLD(world, scarce(64, 8));
+  if (world.on_epoll) return;  // which has no rings
+  if (!world.ring.missing_multishot().empty()) GTEST_SKIP() << "no multishot receives here";
+  world.add(Kind::local, Strategy::ring);
+  world.step();
+  const std::vector<Loan> held = take_all_but(world, 0);
+  ASSERT_EQ(world.pool.counts().free + world.pool.counts().cached, 0U);
+  for (int i = 0; i < 20; ++i) world.add();
+  for (int round = 0; round < 3 && !HasFatalFailure(); ++round) {
+    for (const auto& peer : world.peers) world.speak(*peer, 1 + random_() % 9000);
+    world.run_until_whole();
+  }
+  for (const auto& peer : world.peers) world.finish(*peer);
+  world.run_until([&] { return testing::all_ended(world); });
+  world.receiver->stop_all();
+  world.run_until([&] { return world.receiver->quiet(); });
+  testing::expect_law(world.pool, held.size());
+}
+
 TEST_P(StrategiesIdleTest, ParkedOnesCanPauseResumeStopAndGo) {
   MAKE_WORLD(world, scarce(16, 1));
   std::vector<Loan> held = take_all_but(world, 0);

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <sys/epoll.h>
+#include <weir/coroutine.h>
 #include <weir/error.h>
 #include <weir/receiver.h>
 
@@ -197,6 +198,7 @@ class World {
   }
 
   std::function<void(Inflow&, Received)> handler_ = [this](Inflow& inflow, Received what) {
+    if (is_awaited(inflow)) return resume_awaiting(inflow, std::move(what));
     take(static_cast<Peer&>(inflow), std::move(what));
   };
 };

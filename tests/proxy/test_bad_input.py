@@ -2,15 +2,11 @@
 """Wrong arguments and poor surroundings: one clear line and the right status, or a stated degradation."""
 
 import contextlib
-import ctypes
-import errno
 import os
-import platform
 import re
 import resource
 import shutil
 import socket
-import struct
 import time
 import unittest
 
@@ -19,23 +15,6 @@ import wire
 
 MEGABYTE = 1 << 20
 GOOD = ("--listen", "127.0.0.1:0", "--upstream", "127.0.0.1:9")
-IO_URING_SETUP = 425  # the same number on every 64-bit Linux
-
-
-def forbid_io_uring(error):
-    """Makes io_uring_setup of this process and its children fail with this errno, by a seccomp filter."""
-    load, jump_equal, give = 0x20, 0x15, 0x06
-    program = b"".join(struct.pack("HBBI", *line) for line in (
-        (load, 0, 0, 0),  # the number of the system call
-        (jump_equal, 0, 1, IO_URING_SETUP),
-        (give, 0, 0, 0x00050000 | error),
-        (give, 0, 0, 0x7FFF0000)))
-    code = ctypes.create_string_buffer(program, len(program))
-    filter_ = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(code))
-    libc = ctypes.CDLL(None, use_errno=True)
-    no_new_privileges, set_seccomp, filter_mode = 38, 22, 2
-    if libc.prctl(no_new_privileges, 1, 0, 0, 0) or libc.prctl(set_seccomp, filter_mode, filter_, 0, 0):
-        raise OSError(ctypes.get_errno(), "seccomp")
 
 
 class BadInput(unittest.TestCase):
@@ -116,13 +95,6 @@ class BadInput(unittest.TestCase):
             self.assertLess(len(lines), 3 + time.monotonic() - begin, "at most about one a second")
             with wire.Upstream(port=port) as upstream:
                 self.check_relays(proxy, upstream)
-
-    def test_no_io_uring(self):
-        if platform.machine() not in ("x86_64", "aarch64"):
-            self.skipTest(f"the number of io_uring_setup is not known on {platform.machine()}")
-        for error in (errno.EPERM, errno.ENOSYS):
-            with self.subTest(error=errno.errorcode[error]):
-                self.refused(1, "io_uring", before_exec=lambda error=error: forbid_io_uring(error))
 
     def test_no_memory(self):
         def little_address_space():

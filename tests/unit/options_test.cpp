@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "core/strategies.h"
+
 namespace weir {
 namespace {
 
@@ -308,6 +310,16 @@ TEST_F(OptionsTest, ValidateRefusesWhatCodeGetsWrong) {
   refused([](Options& o) { o.receive_bytes = 0; });
   refused([](Options& o) { o.ring_entries = 0; });
   refused([](Options& o) { o.ring_entries = UINT32_MAX; });
+}
+
+TEST(Options, TheFormOfWeirRecvNamesAllStrategies) {
+  const std::string form = detail::kStrategyForm;
+  std::string names;
+  for (const Strategy strategy : strategies()) {
+    const bool last = strategy == strategies().back();
+    names += (names.empty() ? "" : last ? " or " : ", ") + std::string(name_of(strategy));
+  }
+  EXPECT_EQ(form, names);
 }
 
 }  // namespace

@@ -72,7 +72,7 @@ void Echo::finish(Client& client) {
     if (std::exchange(client.was_cut, true)) return;
     note_cut();
     client.outbox.discard();
-    if (client.outbox.in_flight()) cancel(Operation::send, static_cast<Outlet*>(&client));
+    if (client.outbox.in_flight()) backend().cancel(server::Operation::send, &client);
     end(client);
   } else if (client.outbox.empty() && client.last_active < now() - kIdleWhenFinishing) {
     end(client);

@@ -9,7 +9,7 @@ int main(int argc, char** argv) {
   using namespace weir;
   server::set_program("weir-echo");
   CLI::App app{
-      "Sends back all that it receives over TCP, through a pool of I/O buffers, on io_uring.\n"
+      "Sends back all that it receives over TCP, through a pool of I/O buffers, on io_uring or epoll.\n"
       "Look into it with `weir stat`; tune it with WEIR_* variables (`weir env` lists them).",
       "weir-echo"};
   server::Arguments arguments;

@@ -9,7 +9,7 @@ int main(int argc, char** argv) {
   using namespace weir;
   server::set_program("weir-proxy");
   CLI::App app{
-      "Relays TCP connections to an upstream through a pool of I/O buffers, on io_uring.\n"
+      "Relays TCP connections to an upstream through a pool of I/O buffers, on io_uring or epoll.\n"
       "Look into it with `weir stat`; tune it with WEIR_* variables (`weir env` lists them).",
       "weir-proxy"};
   server::Arguments arguments;

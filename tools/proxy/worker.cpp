@@ -30,13 +30,11 @@ void Worker::on_accepted(Fd client) {
   auto& pair = pairs_.emplace_back(std::make_unique<Pair>(std::move(client), std::move(upstream)));
   pair->index = pairs_.size() - 1;
   pair->last_active = now();
-  request(Operation::connect, pair.get(), [&](io_uring_sqe* sqe) {
-    io_uring_prep_connect(sqe, pair->upstream().fd(), upstream_.get(), upstream_.length);
-  });
+  backend().connect(pair->upstream(), upstream_);
 }
 
-void Worker::on_connected(void* subject, int result) {
-  Pair& pair = *static_cast<Pair*>(subject);
+void Worker::on_connected(Outlet& outlet, int result) {
+  Pair& pair = static_cast<Side&>(outlet).pair();
   pair.connecting = false;
   if (pair.was_cut) return settle(pair);
   if (result == 0) {
@@ -124,9 +122,9 @@ void Worker::cut(Pair& pair) {
   if (pair.was_cut) return;
   note_cut();
   pair.cut(receiver());
-  if (pair.connecting) cancel(Operation::connect, &pair);
+  if (pair.connecting) backend().cancel(Operation::connect, &pair.upstream());
   for (Side* side : {&pair.client(), &pair.upstream()}) {
-    if (side->outbox.in_flight()) cancel(Operation::send, static_cast<Outlet*>(side));
+    if (side->outbox.in_flight()) backend().cancel(Operation::send, side);
   }
   settle(pair);
 }

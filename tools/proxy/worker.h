@@ -10,6 +10,7 @@ namespace weir::proxy {
 
 using server::Address;
 using server::Fd;
+using server::Operation;
 using server::Outlet;
 
 /// One thread's share of the proxy: the pairs of connections that it has accepted and made.
@@ -21,7 +22,7 @@ class Worker final : public server::Loop {
 
  private:
   void on_accepted(Fd client) override;
-  void on_connected(void* subject, int result) override;
+  void on_connected(Outlet& outlet, int result) override;
   void on_received(Inflow& inflow, Received&& received) override;
   void on_sent(Outlet& outlet, int result) override;
   void tick() override;

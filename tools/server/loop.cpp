@@ -2,8 +2,6 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <poll.h>
-#include <weir/error.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -14,15 +12,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::uint64_t kOperationMask = 7;
 constexpr std::size_t kMostQueued = 16;  // buffers in an outbox, before its source is paused: one message
 constexpr std::size_t kLeastQueued = 2;
 constexpr auto kTick = 20ms;
-
-__kernel_timespec timespec_of(Clock::duration duration) {
-  const auto nanoseconds = std::chrono::nanoseconds(std::max(duration, Clock::duration::zero())).count();
-  return {.tv_sec = nanoseconds / 1'000'000'000, .tv_nsec = nanoseconds % 1'000'000'000};
-}
 
 }  // namespace
 
@@ -33,37 +25,18 @@ void send_at_once(int fd) {
 
 Loop::Loop(Pool& pool, const Settings& settings, int finish)
     : settings_(settings),
+      backend_(make_backend(pool, *this)),
       buffers_(pool.options().bytes / pool.options().receive_bytes / settings.threads),
       listener_(listen_at(settings.listen)),
-      finish_(finish) {
-  receiver_.emplace(pool, ring_.get());
-}
-
-std::uint64_t Loop::user_data(Operation operation, const void* subject) {
-  return reinterpret_cast<std::uintptr_t>(subject) | static_cast<std::uint64_t>(operation);
-}
-
-void Loop::arm_accept() {
-  request(Operation::accept, nullptr, [&](io_uring_sqe* sqe) {
-    io_uring_prep_accept(sqe, listener_.get(), nullptr, nullptr, SOCK_CLOEXEC);
-    if (accepts_many_) sqe->ioprio |= IORING_ACCEPT_MULTISHOT;
-  });
-  accepting_ = true;
-}
-
-void Loop::cancel(Operation operation, const void* subject) {
-  request(Operation::cancel, nullptr,
-          [&](io_uring_sqe* sqe) { io_uring_prep_cancel64(sqe, user_data(operation, subject), 0); });
-}
+      finish_(finish) {}
 
 void Loop::run() {
-  arm_accept();
-  request(Operation::finish, nullptr, [&](io_uring_sqe* sqe) { io_uring_prep_poll_add(sqe, finish_, POLLIN); });
+  backend_->watch(finish_);
   while (!finishing_ || !is_empty()) {
+    if (!accepting_ && !finishing_) accept_connections();
     send_listed();
-    wait(receiver_->turn());
-    reap();
-    if (!accepting_ && !finishing_) arm_accept();
+    wait(receiver().turn());
+    dispatch();
     tick();
   }
   end_requests();
@@ -71,79 +44,60 @@ void Loop::run() {
 
 /// Nothing of the receiver or of ours stays with the kernel when the memory goes.
 void Loop::end_requests() {
-  receiver_->stop_all();
-  while (!receiver_->quiet() || requests_ > 0) {
-    wait(receiver_->turn());
-    reap();
+  receiver().stop_all();
+  while (!backend_->is_quiet()) {
+    wait(receiver().turn());
+    dispatch();
   }
 }
 
-/// Until there is a completion, or something is due by the clock.
+/// Until there is something to dispatch, or something is due by the clock.
 void Loop::wait(bool at_once) {
   const bool ticking = finishing_ || !accepting_ || needs_ticks();
-  Clock::time_point until = receiver_->next_deadline();
+  Clock::time_point until = receiver().next_deadline();
   if (at_once || ticking) until = std::min(until, Clock::now() + (at_once ? 0ms : kTick));
-  const bool for_ever = until == Clock::time_point::max();
-  __kernel_timespec limit = timespec_of(for_ever ? 0ms : until - Clock::now());
-  io_uring_cqe* cqe = nullptr;
-  const int error = io_uring_submit_and_wait_timeout(&ring_.get(), &cqe, 1, for_ever ? nullptr : &limit, nullptr);
-  if (error < 0 && error != -ETIME && error != -EINTR && error != -EBUSY && error != -EAGAIN) {
-    throw Error(-error, "the io_uring cannot be waited for");
-  }
+  backend_->wait(until);
 }
 
-void Loop::reap() {
+void Loop::dispatch() {
   now_ = Clock::now();
-  unsigned head = 0;
-  unsigned seen = 0;
-  io_uring_cqe* cqe = nullptr;
-  io_uring_for_each_cqe(&ring_.get(), head, cqe) {
-    if (cqe->user_data != LIBURING_UDATA_TIMEOUT) handle(*cqe);  // liburing's own, of a wait before Linux 5.11
-    ++seen;
-  }
-  io_uring_cq_advance(&ring_.get(), seen);
+  backend_->dispatch();
 }
 
-void Loop::handle(const io_uring_cqe& cqe) {
-  if (receiver_->owns(cqe)) {
-    receiver_->complete(cqe, [&](Inflow& inflow, Received received) { on_received(inflow, std::move(received)); });
-    return;
-  }
-  if ((cqe.flags & IORING_CQE_F_MORE) == 0) --requests_;
-  void* const subject = reinterpret_cast<void*>(cqe.user_data & ~kOperationMask);
-  switch (static_cast<Operation>(cqe.user_data & kOperationMask)) {
+void Loop::on_ended(Operation operation, Outlet* outlet, int result) {
+  switch (operation) {
     case Operation::accept:
-      return on_accept(cqe);
-    case Operation::connect:
-      return on_connected(subject, cqe.res);
-    case Operation::send:
-      return finish_send(*static_cast<Outlet*>(subject), cqe.res);
+      return note_accept(result);
     case Operation::finish:
       return start_finishing();
-    case Operation::cancel:
-      return;
+    case Operation::connect:
+      return on_connected(*outlet, result);
+    case Operation::send:
+      return note_send(*outlet, result);
   }
 }
 
-void Loop::on_connected(void* /*subject*/, int /*result*/) {}
+void Loop::on_connected(Outlet& /*outlet*/, int /*result*/) {}
 
-void Loop::on_accept(const io_uring_cqe& cqe) {
-  if ((cqe.flags & IORING_CQE_F_MORE) == 0) accepting_ = false;
-  if (!accepting_ && finishing_) listener_ = Fd{};
-  if (cqe.res == -ECANCELED) return;
-  if (cqe.res == -EINVAL && accepts_many_) {
-    accepts_many_ = false;
-    return;
+void Loop::accept_connections() {
+  if (now_ < accept_again_) return;
+  accepting_ = true;
+  backend_->accept(listener_.get());
+}
+
+void Loop::note_accept(int result) {
+  if (result >= 0) {
+    Fd client(result);
+    send_at_once(client.get());
+    ++accepted_;
+    return on_accepted(std::move(client));
   }
-  if (cqe.res < 0) {
-    accept_log_.say(std::string("cannot accept a connection: ") + std::strerror(-cqe.res) +
-                    "; if files are short, raise `ulimit -n`");
-    return;
-  }
-  Fd client(cqe.res);
-  send_at_once(client.get());
-  ++accepted_;
-  on_accepted(std::move(client));
+  accepting_ = false;
+  accept_again_ = now_ + kTick;
+  if (finishing_) listener_ = Fd{};
+  if (result == -ECANCELED) return;
+  accept_log_.say(std::string("cannot accept a connection: ") + std::strerror(-result) +
+                  "; if files are short, raise `ulimit -n`");
 }
 
 void Loop::push(Outlet& outlet, Loan&& loan) {
@@ -152,7 +106,7 @@ void Loop::push(Outlet& outlet, Loan&& loan) {
   if (!std::exchange(outlet.listed, true)) to_send_.push_back(&outlet);
 }
 
-void Loop::finish_send(Outlet& outlet, int result) {
+void Loop::note_send(Outlet& outlet, int result) {
   outlet.outbox.sent(result);
   if (result < 0) outlet.outbox.discard();
   count_backlog(outlet);
@@ -179,7 +133,7 @@ void Loop::send_listed() {
   for (Outlet* outlet : to_send_) {
     outlet->listed = false;
     if (outlet->outbox.in_flight() || outlet->outbox.empty()) continue;
-    request(Operation::send, outlet, [&](io_uring_sqe* sqe) { outlet->outbox.prepare_send(sqe, outlet->fd()); });
+    backend_->send(*outlet);
   }
   to_send_.clear();
 }
@@ -187,7 +141,8 @@ void Loop::send_listed() {
 void Loop::start_finishing() {
   finishing_ = true;
   deadline_ = now_ + settings_.grace;
-  cancel(Operation::accept, nullptr);
+  if (accepting_) return backend_->cancel(Operation::accept, nullptr);
+  listener_ = Fd{};
 }
 
 }  // namespace weir::server

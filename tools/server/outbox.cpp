@@ -5,8 +5,7 @@
 namespace weir::server {
 namespace {
 
-// The kernel goes on with a short send by itself, so that one completion tells the end of all of it.
-constexpr int kSendFlags = MSG_NOSIGNAL | MSG_WAITALL;
+constexpr std::size_t kMostPieces = 16;
 
 }  // namespace
 
@@ -16,24 +15,15 @@ iovec Outbox::rest_of(std::size_t index) const {
   return {loan.data() + skip, loan.size() - skip};
 }
 
-void Outbox::prepare_send(io_uring_sqe* sqe, int fd) {
+const msghdr& Outbox::begin_send() {
   if (sending_.empty()) sending_.swap(waiting_);
   in_flight_ = true;
-  if (sending_.size() - first_ > 1) {
-    prepare_message(sqe, fd);
-    return;
-  }
-  const iovec only = rest_of(first_);
-  io_uring_prep_send(sqe, fd, only.iov_base, only.iov_len, kSendFlags);
-}
-
-void Outbox::prepare_message(io_uring_sqe* sqe, int fd) {
-  if (!message_) message_ = std::make_unique<Message>();
-  const std::size_t count = std::min(sending_.size() - first_, kMostPieces);
-  for (std::size_t i = 0; i < count; ++i) message_->pieces[i] = rest_of(first_ + i);
-  message_->header.msg_iov = message_->pieces.data();
-  message_->header.msg_iovlen = count;
-  io_uring_prep_sendmsg(sqe, fd, &message_->header, kSendFlags);
+  pieces_.clear();
+  const std::size_t end = std::min(sending_.size(), first_ + kMostPieces);
+  for (std::size_t i = first_; i < end; ++i) pieces_.push_back(rest_of(i));
+  message_.msg_iov = pieces_.data();
+  message_.msg_iovlen = pieces_.size();
+  return message_;
 }
 
 void Outbox::sent(int result) {

@@ -1,13 +1,14 @@
 #pragma once
 
-#include <liburing.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <weir/loan.h>
 
-#include <array>
 #include <cstddef>
-#include <memory>
+#include <utility>
 #include <vector>
+
+#include "listener.h"
 
 namespace weir::server {
 
@@ -21,29 +22,37 @@ class Outbox {
 
   void push(Loan&& loan) { waiting_.push_back(std::move(loan)); }
 
-  /// Prepares one send of as much as fits a message. REQUIRES: !in_flight() and !empty().
-  void prepare_send(io_uring_sqe* sqe, int fd);
+  /// A send begins: the message, of as much as fits one, which stays valid until the send has ended.
+  /// REQUIRES: !in_flight() and !empty().
+  const msghdr& begin_send();
+  /// The message of the send in flight.
+  const msghdr& message() const { return message_; }
   /// The send has ended with this result: drops what went out, keeps the rest for the next.
   void sent(int result);
   /// Drops all that is not in flight.
   void discard();
 
  private:
-  static constexpr std::size_t kMostPieces = 16;
-  struct Message {
-    msghdr header{};
-    std::array<iovec, kMostPieces> pieces{};
-  };
-
   iovec rest_of(std::size_t index) const;
-  void prepare_message(io_uring_sqe* sqe, int fd);
 
   std::vector<Loan> sending_;
   std::vector<Loan> waiting_;
   std::size_t first_ = 0;   ///< loans of sending_ that went out whole
   std::size_t offset_ = 0;  ///< bytes of the next that went out
-  std::unique_ptr<Message> message_;
+  std::vector<iovec> pieces_;
+  msghdr message_{};
   bool in_flight_ = false;
+};
+
+/// A socket, and what is to leave by it.
+struct Outlet {
+  explicit Outlet(Fd file) : socket(std::move(file)) {}
+  int fd() const { return socket.get(); }
+
+  Fd socket;
+  Outbox outbox;
+  bool backlogged = false;  ///< the loop counts its outbox as one with something in it
+  bool listed = false;      ///< the loop has it on its list of outboxes to send
 };
 
 }  // namespace weir::server

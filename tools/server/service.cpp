@@ -157,6 +157,13 @@ Options options_for(const Arguments& arguments, const Service& service) {
   return options;
 }
 
+/// Of all, with commas.
+std::string strategy_names() {
+  std::string names;
+  for (const Strategy each : strategies()) names += std::string(names.empty() ? "" : ", ") + name_of(each);
+  return names;
+}
+
 std::string check_strategy(const std::string& name) {
   return strategy_named(name) ? "" : "there is no strategy '" + name + "': see `weir env` for WEIR_RECV";
 }
@@ -167,9 +174,9 @@ void add_options(CLI::App& app, Arguments& arguments) {
   app.add_option("--listen", arguments.listen, "where to listen, e.g. 127.0.0.1:7000 (port 0: any free one)")
       ->required();
   app.add_option("--recv", arguments.strategy,
-                 "how data is received: auto, ring, direct, poll_recv or poll_first (default: WEIR_RECV, or auto)")
+                 "how data is received: one of " + strategy_names() + " (default: WEIR_RECV, or auto)")
       ->check(check_strategy);
-  app.add_option("--threads", arguments.threads, "threads, each with an io_uring of its own")
+  app.add_option("--threads", arguments.threads, "threads, each with an io_uring or epoll of its own")
       ->check(CLI::Range(1U, 256U))
       ->capture_default_str();
   app.add_flag("--pin", arguments.pin, "keep each thread on a CPU of its own, its memory on that CPU's node");

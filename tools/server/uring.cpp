@@ -23,7 +23,7 @@ std::string advice(int error) {
     return "it is forbidden here: see `sysctl kernel.io_uring_disabled` (0 allows it), or the container's seccomp "
            "profile (Docker's default forbids it)";
   }
-  if (error == -ENOSYS) return "the kernel has none: Linux 5.10 or newer is needed";
+  if (error == -ENOSYS) return "there is none: Linux 5.10 or newer is needed, and a seccomp profile that allows it";
   if (error == -ENOMEM) return "memory or the memlock limit is short: raise `ulimit -l`";
   return "the kernel refused";
 }

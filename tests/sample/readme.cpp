@@ -1,15 +1,11 @@
-#include <sys/socket.h>
+#include "readme_sample.cpp"
+
 #include <unistd.h>
-#include <weir/pool.h>
-#include <weir/receiver.h>
 
 #include <cstdio>
 #include <string>
 
 // Runs the sample of README.md: what is sent to it comes back.
-
-void serve(io_uring& ring, weir::Pool& pool, int fd);
-bool stamp(weir::Pool& pool);
 
 int main() {
   weir::Options options;

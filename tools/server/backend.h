@@ -1,0 +1,63 @@
+#pragma once
+
+#include <weir/pool.h>
+#include <weir/receiver.h>
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+
+#include "address.h"
+#include "outbox.h"
+
+namespace weir::server {
+
+using Clock = std::chrono::steady_clock;
+
+/// What a backend is asked to do.
+enum class Operation : std::uint8_t { accept, finish, connect, send };
+
+/// How a loop gets its work done by the kernel: an io_uring, or an epoll. What is asked of it ends later, of which it
+/// tells once, within dispatch(). REQUIRES: an outlet stays until then.
+class Backend {
+ public:
+  class Events {
+   public:
+    /// The operation has ended; negative: an errno. Of an accept: the file of a connection, or why no more come.
+    virtual void on_ended(Operation operation, Outlet* outlet, int result) = 0;
+    virtual void on_received(Inflow& inflow, Received&& received) = 0;
+
+   protected:
+    ~Events() = default;
+  };
+
+  virtual ~Backend() = default;
+
+  virtual Receiver& receiver() = 0;
+
+  /// Tells of each connection, until accepting fails or is cancelled.
+  virtual void accept(int listener) = 0;
+  /// Tells when the eventfd is readable.
+  virtual void watch(int finish) = 0;
+  virtual void connect(Outlet& outlet, const Address& address) = 0;
+  /// Of what the outlet's outbox has. REQUIRES: it has some, and no send of it is in flight.
+  virtual void send(Outlet& outlet) = 0;
+  /// The operation ends soon, by -ECANCELED if not otherwise. REQUIRES: it is an accept, a connect or a send.
+  virtual void cancel(Operation operation, Outlet* outlet) = 0;
+
+  /// Until there is something to tell, or the time has come. Throws Error when the kernel refuses.
+  virtual void wait(Clock::time_point until) = 0;
+  virtual void dispatch() = 0;
+  /// True when the kernel has nothing of this and of the receiver.
+  virtual bool is_quiet() const = 0;
+};
+
+/// Each throws Error. REQUIRES: made, used and destroyed by one thread; pool and events outlive it.
+std::unique_ptr<Backend> make_uring_backend(Pool& pool, Backend::Events& events);
+std::unique_ptr<Backend> make_epoll_backend(Pool& pool, Backend::Events& events);
+
+/// By the strategy of the pool's options. Where that is automatic and io_uring is forbidden, it is an epoll, which is
+/// said once.
+std::unique_ptr<Backend> make_backend(Pool& pool, Backend::Events& events);
+
+}  // namespace weir::server
