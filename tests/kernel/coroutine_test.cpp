@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <weir/coroutine.h>
 
 #include <coroutine>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "kernel/strategies.h"
+#include "unit/seed.h"
 
 // Coroutines that await their connections' data, by every strategy, on the loop that serves handlers too.
 
@@ -103,7 +105,7 @@ TEST_P(CoroutineTest, FiftyEchoes) {
   for (int i = 0; i < 50; ++i) {
     tasks.push_back(echo(*world.receiver, connect(world, i % 2 == 0 ? Kind::local : Kind::tcp)));
   }
-  for (int round = 0; round < 20; ++round) {
+  for (int round = 0; round < testing::steps(20); ++round) {
     for (const auto& peer : world.peers) world.speak(*peer, 1 + random_() % 9000);
     world.run_until([&] {
       return std::all_of(world.peers.begin(), world.peers.end(), [](auto& peer) { return hear(*peer), peer->whole(); });
@@ -167,6 +169,22 @@ TEST_P(CoroutineTest, StoppedItGoesOnAtOnce) {
   const Task again = listen(inflow, peer);
   EXPECT_EQ(peer.error, ECANCELED) << "said once more, without a wait";
   EXPECT_TRUE(peer.ended);
+  world.end();
+}
+
+TEST_P(CoroutineTest, StoppedItDropsWhatWasKept) {
+  MAKE_WORLD(world, receive_options(4096, 16));
+  Peer& peer = connect(world);
+  AwaitedInflow inflow{*world.receiver, peer.sockets.near.get()};
+  world.speak(peer, 100);
+  int unread = 0;
+  world.run_until([&] { return ioctl(peer.sockets.near.get(), FIONREAD, &unread) == 0 && unread == 0; });
+  for (int i = 0; i < 4; ++i) world.step();
+  inflow.stop();
+  testing::expect_law(world.pool, 0);
+  const Task task = listen(inflow, peer);
+  EXPECT_EQ(peer.error, ECANCELED);
+  EXPECT_EQ(peer.received, 0U);
   world.end();
 }
 
@@ -269,7 +287,7 @@ TEST_P(CoroutineTest, HandlersAndCoroutinesShareALoop) {
     world.add(kind);
     tasks.push_back(listen(*world.receiver, connect(world, kind)));
   }
-  for (int i = 0; i < 1000; ++i) {
+  for (int i = 0; i < testing::steps(1000); ++i) {
     world.speak(*world.peers[random_() % world.peers.size()], 1 + random_() % 9000);
     if (random_() % 3 == 0) world.step();
   }
