@@ -45,7 +45,7 @@ class InterruptionsTest : public testing::WithEachStrategy {
 WITH_EACH_STRATEGY(InterruptionsTest);
 
 TEST_P(InterruptionsTest, AStormOfSignalsLosesNothing) {
-  MAKE_WORLD(world, scarce(kBuffers, kBuffers / 2));
+  MAKE_WORLD(world, scarce(kBuffers, kBuffers));
   const std::vector<Loan> held = take_all_but(world, kBuffers);
   open(world);
   const testing::SignalStorm storm(300);
@@ -57,7 +57,7 @@ TEST_P(InterruptionsTest, AStormOfSignalsLosesNothing) {
 }
 
 TEST_P(InterruptionsTest, AChildOfForkDisturbsNothing) {
-  MAKE_WORLD(world, scarce(kBuffers, kBuffers / 2));
+  MAKE_WORLD(world, scarce(kBuffers, kBuffers));
   const std::vector<Loan> held = take_all_but(world, kBuffers);
   open(world);
   for (int round = 0; round < 10 && !HasFatalFailure(); ++round) {
@@ -101,7 +101,7 @@ INSTANTIATE_TEST_SUITE_P(Each, ThreadEndTest,
                          testing::name_of_case);
 
 TEST_P(ThreadEndTest, AnotherRunsTheLoopOn) {
-  MAKE_WORLD(world, scarce(kBuffers, kBuffers / 2));
+  MAKE_WORLD(world, scarce(kBuffers, kBuffers));
   const std::vector<Loan> held = take_all_but(world, kBuffers);
   run_on_a_thread_that_ends(world);
   for (int i = 0; i < 3 && !HasFatalFailure(); ++i) {
@@ -112,7 +112,7 @@ TEST_P(ThreadEndTest, AnotherRunsTheLoopOn) {
 }
 
 TEST_P(ThreadEndTest, AnotherStopsAll) {
-  MAKE_WORLD(world, scarce(kBuffers, kBuffers / 2));
+  MAKE_WORLD(world, scarce(kBuffers, kBuffers));
   const std::vector<Loan> held = take_all_but(world, kBuffers);
   run_on_a_thread_that_ends(world);
   expect_end(world, held);
@@ -120,7 +120,7 @@ TEST_P(ThreadEndTest, AnotherStopsAll) {
 
 /// The poll that ends the loop's sleep is one of the requests whose thread has ended.
 TEST_P(ThreadEndTest, ABufferThatComesHomeStillWakesTheLoop) {
-  Options options = scarce(kBuffers, kBuffers / 2);
+  Options options = scarce(kBuffers, kBuffers);
   options.idle_ms = 0;  // nor is there a deadline that ends it
   MAKE_WORLD(world, options);
   std::vector<Loan> held = take_all_but(world, 0);

@@ -38,7 +38,7 @@ TEST_P(WakeTest, TenThousandWhoWereIdleAreServedBySixtyFourBuffers) {
     GTEST_SKIP() << "10,000 connections need `ulimit -n 10100`";
   }
   testing::FarEnds far(kMany, [](int end, std::size_t i) { say_stream(end, i + 1, bytes_of(i)); });
-  MAKE_WORLD(world, scarce(kBuffers, kBuffers / 2), 256, 4096);
+  MAKE_WORLD(world, scarce(kBuffers, kBuffers), 256, 4096);
   const std::vector<Loan> held = take_all_but(world, kBuffers);
   for (testing::File& near : far.near()) {
     Peer& peer = *world.peers.emplace_back(std::make_unique<Peer>());
@@ -66,6 +66,21 @@ TEST_P(WakeTest, TenThousandWhoWereIdleAreServedBySixtyFourBuffers) {
   world.receiver->stop_all();
   world.run_until([&] { return world.receiver->quiet(); });
   testing::expect_law(world.pool, held.size());
+}
+
+TEST_P(WakeTest, OneWhoWasIdleIsServedByARingThatHasEveryBuffer) {
+  constexpr std::uint32_t kBuffers = 4;
+  MAKE_WORLD(world, scarce(kBuffers, kBuffers));
+  const std::vector<Loan> held = take_all_but(world, kBuffers);
+  Peer& peer = world.add();
+  world.step();
+  world.run_until([&] { return world.receiver->next_deadline() == World::Clock::time_point::max(); });
+  for (int i = 0; i < 3; ++i) world.step();
+  world.patience = std::chrono::seconds(2);
+  world.speak(peer, 50'000);
+  world.run_until_whole();
+  world.receiver->stop_all();
+  world.run_until([&] { return world.receiver->quiet(); });
 }
 
 /// While a modest one waits: what the ring held when it was parked, and one for the greedy one's own turn before it.
@@ -96,7 +111,7 @@ TEST_P(GreedyTest, OneWhoNeverStopsDoesNotStarveTheModest) {
     world.after_data = [&](Peer& peer) {
       if (&peer != &greedy) most = std::max(most, greedy.received - before[peer.id]);
     };
-    for (int round = 0; round < testing::steps(400) && !HasFatalFailure(); ++round) {
+    for (int round = 0; round < testing::steps(200) && !HasFatalFailure(); ++round) {
       flood(world, greedy);
       for (const auto& peer : world.peers) {
         if (!peer->whole() || random_() % 4 != 0) continue;
