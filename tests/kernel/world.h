@@ -1,10 +1,7 @@
 #pragma once
 
-#include <arpa/inet.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <weir/coroutine.h>
 #include <weir/error.h>
 #include <weir/receiver.h>
@@ -28,8 +25,6 @@
 
 namespace weir::testing {
 
-inline constexpr unsigned kDeferred = IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SINGLE_ISSUER;
-
 inline std::byte stream_byte(std::uint64_t id, std::uint64_t at) {
   return static_cast<std::byte>(id * 131 + at * 7 + (at >> 8) * 13 + (at >> 16) * 29);
 }
@@ -48,28 +43,6 @@ struct Peer : Inflow {
 
 enum class Kind { local, tcp };
 
-inline SocketPair tcp_pair() {
-  const File listener(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t length = sizeof address;
-  auto* generic = reinterpret_cast<sockaddr*>(&address);
-  if (bind(listener.get(), generic, length) != 0 || listen(listener.get(), 1) != 0) std::abort();
-  getsockname(listener.get(), generic, &length);
-  File far(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (connect(far.get(), generic, length) != 0) std::abort();
-  return {File(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC)), std::move(far)};
-}
-
-/// Raises the limit on open files as far as an ordinary user may. False when that is not enough.
-inline bool files_allowed(rlim_t count) {
-  rlimit limit{};
-  getrlimit(RLIMIT_NOFILE, &limit);
-  limit.rlim_cur = limit.rlim_max;
-  return setrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur >= count;
-}
-
 class World {
  public:
   using Clock = std::chrono::steady_clock;
@@ -83,6 +56,18 @@ class World {
   World(Options options, Shape shape) : pool(std::move(options)), ring(shape.entries, shape.flags, shape.completions) {
     if (!on_epoll) missing = ring.missing();
     if (missing.empty()) make_receiver();
+  }
+
+  /// A kernel that is too old for the strategy is no failure.
+  void make_receiver() {
+    try {
+      receiver = on_epoll ? std::make_unique<Receiver>(pool, Epoll{epoll.get()})
+                          : std::make_unique<Receiver>(pool, ring.get());
+    } catch (const Error& error) {
+      const bool too_old = std::string_view(error.what()).find(" need Linux ") != std::string_view::npos;
+      if (!too_old) throw;
+      missing = error.what();
+    }
   }
 
   Peer& add(Kind kind = Kind::local, Strategy strategy = Strategy::automatic) {
@@ -181,18 +166,6 @@ class World {
   std::chrono::seconds patience{20};
 
  private:
-  /// A kernel that is too old for the strategy is no failure.
-  void make_receiver() {
-    try {
-      receiver = on_epoll ? std::make_unique<Receiver>(pool, Epoll{epoll.get()})
-                          : std::make_unique<Receiver>(pool, ring.get());
-    } catch (const Error& error) {
-      const bool too_old = std::string_view(error.what()).find(" need Linux ") != std::string_view::npos;
-      if (!too_old) throw;
-      missing = error.what();
-    }
-  }
-
   void turn() {
     while (receiver->turn()) {
       if (!on_epoll) io_uring_submit(&ring.get());
