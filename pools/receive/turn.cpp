@@ -133,8 +133,10 @@ ReceiverState::Outcome ReceiverState::retry_from_ring(std::uint32_t slot) noexce
   Connection& connection = connections_[slot];
   RingSlots& slots = groups_[connection.own_group];
   Loan loan = pool_.lend(slots.buffer_bytes());
-  if (!loan) return receive_into_loan(slot, Request::take);
-  slots.provide(loan);
+  if (!slots.provide(loan)) {  // there is none, or the ring has as many already, whoever they are for
+    loan = Loan{};
+    return receive_into_loan(slot, Request::take);
+  }
   connection.retried = true;
   return receive_from_ring(slot);
 }
