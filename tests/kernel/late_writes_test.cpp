@@ -22,8 +22,7 @@ struct Line {
   std::uint64_t sent = 0;
 
   void say(std::size_t bytes) {
-    std::vector<std::byte> text(bytes);
-    for (std::size_t i = 0; i < bytes; ++i) text[i] = testing::stream_byte(id, sent + i);
+    const std::vector<std::byte> text = testing::stream_bytes(id, sent, bytes);
     const ssize_t taken = send(sockets.far.get(), text.data(), bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (taken > 0) sent += static_cast<std::uint64_t>(taken);
   }

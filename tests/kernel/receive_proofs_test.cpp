@@ -18,8 +18,7 @@ using testing::World;
 std::size_t bytes_of(std::size_t i) { return i % 100 == 0 ? 10'000 : 1 + i * 37 % 300; }
 
 void say_stream(int far, std::uint64_t id, std::size_t bytes) {
-  std::vector<std::byte> text(bytes);
-  for (std::size_t i = 0; i < bytes; ++i) text[i] = testing::stream_byte(id, i);
+  const std::vector<std::byte> text = testing::stream_bytes(id, 0, bytes);
   if (send(far, text.data(), bytes, MSG_NOSIGNAL) != static_cast<ssize_t>(bytes)) std::_Exit(1);
 }
 

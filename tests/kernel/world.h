@@ -17,17 +17,13 @@
 #include <vector>
 
 #include "kernel/ring.h"
+#include "kernel/stream.h"
 #include "pool_testing.h"
 
 // A server in miniature: a pool, an io_uring, a receiver, and connections whose far ends the test speaks
-// through. Each connection's bytes are a stream of its own, so that one that is lost, doubled, misplaced or
-// mixed up is seen at once.
+// through.
 
 namespace weir::testing {
-
-inline std::byte stream_byte(std::uint64_t id, std::uint64_t at) {
-  return static_cast<std::byte>(id * 131 + at * 7 + (at >> 8) * 13 + (at >> 16) * 29);
-}
 
 struct Peer : Inflow {
   std::uint64_t id = 0;
@@ -39,6 +35,10 @@ struct Peer : Inflow {
   int error = 0;
 
   bool whole() const { return received == sent; }
+  void take(std::span<const std::byte> text) {
+    ASSERT_EQ(stream_match(id, received, text), text.size()) << "connection " << id << ", from " << received;
+    received += text.size();
+  }
 };
 
 enum class Kind { local, tcp };
@@ -80,8 +80,7 @@ class World {
 
   /// Speaks up to `bytes` of the peer's stream, as far as its socket takes them at once.
   void speak(Peer& peer, std::size_t bytes) {
-    std::vector<std::byte> text(bytes);
-    for (std::size_t i = 0; i < bytes; ++i) text[i] = stream_byte(peer.id, peer.sent + i);
+    const std::vector<std::byte> text = stream_bytes(peer.id, peer.sent, bytes);
     const ssize_t taken = send(peer.sockets.far.get(), text.data(), bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (taken > 0) peer.sent += static_cast<std::uint64_t>(taken);
   }
@@ -191,8 +190,7 @@ class World {
       after_end(peer);
       return;
     }
-    for (const std::byte b : what.data.bytes())
-      ASSERT_EQ(b, stream_byte(peer.id, peer.received++)) << "connection " << peer.id;
+    peer.take(what.data.bytes());
     if (keep) kept.push_back(std::move(what.data));
     after_data(peer);
   }
