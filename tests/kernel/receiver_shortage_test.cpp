@@ -4,7 +4,7 @@
 #include <chrono>
 #include <thread>
 
-#include "kernel/world.h"
+#include "kernel/scarce.h"
 
 // Fewer buffers than connections that speak: they are parked and woken, without a storm and without losing a
 // byte.
@@ -16,29 +16,13 @@ using namespace std::chrono_literals;
 using testing::Kind;
 using testing::Peer;
 using testing::receive_options;
+using testing::scarce;
+using testing::take_all_but;
 using testing::World;
-
-/// A pool of exactly `buffers` buffers of 4 KiB for use (one slab more holds the ring's entries).
-Options scarce(std::size_t buffers, std::uint32_t entries) {
-  Options options = testing::one_class(256 * 1024, 4096);
-  options.slab_bytes = 64 * 1024;
-  options.bytes = std::max<std::size_t>(options.bytes, (buffers * 4096) + options.slab_bytes);
-  options.ring_entries = entries;
-  return options;
-}
 
 class ReceiverShortageTest : public testing::OnBothRings {
  protected:
   std::mt19937_64 random_{::testing::UnitTest::GetInstance()->random_seed() + 3U};
-
-  /// Takes the pool's buffers until only `left` are free.
-  static std::vector<Loan> take_all_but(World& world, std::size_t left) {
-    std::vector<Loan> loans = testing::lend_all(world.pool, 4096);
-    EXPECT_GE(loans.size(), left);
-    loans.resize(loans.size() - left);
-    world.pool.flush();
-    return loans;
-  }
 };
 ON_BOTH_RINGS(ReceiverShortageTest);
 

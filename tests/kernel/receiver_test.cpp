@@ -33,7 +33,8 @@ TEST_P(ReceiverTest, WhatIsHeldIsNotWrittenAgain) {
   world.run_until_whole();
   std::uint64_t at = 0;
   for (const Loan& loan : world.kept) {
-    for (const std::byte b : loan.bytes()) ASSERT_EQ(b, testing::stream_byte(peer.id, at++));
+    ASSERT_EQ(testing::stream_match(peer.id, at, loan.bytes()), loan.size());
+    at += loan.size();
   }
   EXPECT_EQ(at, peer.sent);
   EXPECT_EQ(world.pool.counts().user, world.kept.size());

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <liburing.h>
-#include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -12,31 +11,41 @@
 #include <string>
 #include <utility>
 
-// Real io_urings and sockets for the tests, which end with their owner.
+#include "kernel/sockets.h"
+
+// Real io_urings for the tests, which end with their owner.
 
 namespace weir::testing {
+
+inline constexpr unsigned kDeferred = IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SINGLE_ISSUER;
 
 class Ring {
  public:
   /// Small, so that several fit a memlock limit of 64 KiB. Without an io_uring, `missing()` says why.
-  explicit Ring(unsigned entries = 32, unsigned flags = 0, unsigned completions = 0) {
-    io_uring_params params{};
-    params.flags = flags | (completions > 0 ? IORING_SETUP_CQSIZE : 0U);
-    params.cq_entries = completions;
-    error_ = patiently([&] {
-      io_uring_params again = params;
-      return io_uring_queue_init_params(entries, &ring_, &again);
-    });
+  explicit Ring(unsigned entries = 32, unsigned flags = 0, unsigned completions = 0) : entries_(entries) {
+    wanted_.flags = flags | (completions > 0 ? IORING_SETUP_CQSIZE : 0U);
+    wanted_.cq_entries = completions;
+    begin();
   }
-  ~Ring() {
-    if (error_ == 0) io_uring_queue_exit(&ring_);
-  }
+  ~Ring() { end(); }
   Ring(const Ring&) = delete;
   Ring& operator=(const Ring&) = delete;
 
   io_uring& get() { return ring_; }
+  /// Makes another like the one that has ended.
+  void begin() {
+    error_ = patiently([&] {
+      io_uring_params params = wanted_;
+      return io_uring_queue_init_params(entries_, &ring_, &params);
+    });
+  }
+  /// Ends it before its owner does.
+  void end() {
+    if (std::exchange(error_, -EBADF) == 0) io_uring_queue_exit(&ring_);
+  }
 
   std::string missing() const {
+    if (error_ == -EINVAL) return "no io_uring of this kind here: deferred task work needs Linux 6.1";
     return error_ == 0 ? "" : std::string("io_uring is refused here: ") + std::strerror(-error_);
   }
 
@@ -85,38 +94,10 @@ class Ring {
     return error;
   }
 
+  const unsigned entries_;
+  io_uring_params wanted_{};
   io_uring ring_{};
   int error_ = 0;
-};
-
-class File {
- public:
-  File() = default;
-  explicit File(int fd) : fd_(fd) {}
-  File(File&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  File& operator=(File&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  ~File() { reset(); }
-  int get() const { return fd_; }
-  void reset() {
-    if (fd_ >= 0) close(std::exchange(fd_, -1));
-  }
-
- private:
-  int fd_ = -1;
-};
-
-struct SocketPair {
-  File near;
-  File far;
-
-  static SocketPair local() {
-    int ends[2] = {-1, -1};
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) std::abort();
-    return {File(ends[0]), File(ends[1])};
-  }
 };
 
 }  // namespace weir::testing

@@ -7,6 +7,7 @@
 #include <tuple>
 #include <utility>
 
+#include "kernel/scarce.h"
 #include "kernel/world.h"
 
 // Tests that run once for every strategy and kind of io_uring.
@@ -32,6 +33,13 @@ class WithEachStrategy : public ::testing::TestWithParam<StrategyCase> {
     options.recv = strategy();
     return std::make_unique<World>(std::move(options),
                                    World::Shape{.flags = flags(), .entries = entries, .completions = completions});
+  }
+
+  /// A pool of hardly a buffer, of the size that the strategy needs.
+  static Options scarce(std::size_t buffers, std::uint32_t entries) {
+    Options options = testing::scarce(buffers, entries, strategy() == Strategy::ring_incremental ? 65536 : 4096);
+    options.idle_ms = 20;
+    return options;
   }
 
   std::mt19937_64 random_{::testing::UnitTest::GetInstance()->random_seed() + 7U};

@@ -16,6 +16,7 @@ using namespace std::chrono_literals;
 using testing::Kind;
 using testing::Peer;
 using testing::receive_options;
+using testing::take_all_but;
 using testing::World;
 
 Options timed(std::uint32_t idle_ms, std::uint32_t deadline_ms = 0) {
@@ -25,31 +26,12 @@ Options timed(std::uint32_t idle_ms, std::uint32_t deadline_ms = 0) {
   return options;
 }
 
-std::vector<Loan> take_all_but(World& world, std::size_t left) {
-  std::vector<Loan> loans = testing::lend_all(world.pool, 1);
-  EXPECT_GE(loans.size(), left);
-  loans.resize(loans.size() - left);
-  world.pool.flush();
-  return loans;
-}
-
 class StrategiesIdleTest : public testing::WithEachStrategy {
  protected:
   static std::uint64_t kernel(const World& world) { return world.pool.counts().kernel_request; }
   static bool waits_with_a_buffer() {
     return strategy() == Strategy::direct || strategy() == Strategy::poll_first ||
            strategy() == Strategy::poll_adaptive;
-  }
-
-  /// A pool of one class, of which one slab more holds the ring's entries.
-  static Options scarce(std::size_t buffers, std::uint32_t entries) {
-    const std::uint32_t bytes = strategy() == Strategy::ring_incremental ? 65536 : 4096;
-    Options options = testing::one_class(256 * 1024, bytes);
-    options.slab_bytes = std::max<std::size_t>(64 * 1024, std::bit_ceil(bytes + 1) / 2);
-    options.bytes = std::max<std::size_t>(options.bytes, (buffers * bytes) + options.slab_bytes);
-    options.ring_entries = entries;
-    options.idle_ms = 20;
-    return options;
   }
 };
 WITH_EACH_STRATEGY(StrategiesIdleTest);

@@ -221,20 +221,6 @@ TEST_P(StrategiesTest, ShortQueuesDelayAndLoseNothing) {
   }
 }
 
-TEST_P(StrategiesTest, ManyRoundsEndWithRequestsInFlight) {
-  for (int round = 0; round < 200 && !HasFatalFailure(); ++round) {
-    MAKE_WORLD(world, receive_options(1024, 8, 1u << 20));
-    for (int i = 0; i < 20; ++i) world.add(i % 4 == 0 ? Kind::tcp : Kind::local);
-    const std::uint64_t steps = random_() % 6;
-    for (std::uint64_t i = 0; i < steps; ++i) {
-      for (const auto& peer : world.peers) world.speak(*peer, random_() % 3000);
-      world.step();
-    }
-    for (const auto& peer : world.peers) world.speak(*peer, random_() % 3000);
-    world.end();
-  }
-}
-
 /// On one kind of io_uring, for each loses one of the 16 pools of a process.
 class DestroyedTooEarlyTest : public testing::WithEachStrategy {};
 INSTANTIATE_TEST_SUITE_P(Each, DestroyedTooEarlyTest,

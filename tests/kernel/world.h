@@ -1,10 +1,7 @@
 #pragma once
 
-#include <arpa/inet.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <weir/coroutine.h>
 #include <weir/error.h>
 #include <weir/receiver.h>
@@ -20,19 +17,13 @@
 #include <vector>
 
 #include "kernel/ring.h"
+#include "kernel/stream.h"
 #include "pool_testing.h"
 
 // A server in miniature: a pool, an io_uring, a receiver, and connections whose far ends the test speaks
-// through. Each connection's bytes are a stream of its own, so that one that is lost, doubled, misplaced or
-// mixed up is seen at once.
+// through.
 
 namespace weir::testing {
-
-inline constexpr unsigned kDeferred = IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SINGLE_ISSUER;
-
-inline std::byte stream_byte(std::uint64_t id, std::uint64_t at) {
-  return static_cast<std::byte>(id * 131 + at * 7 + (at >> 8) * 13 + (at >> 16) * 29);
-}
 
 struct Peer : Inflow {
   std::uint64_t id = 0;
@@ -44,31 +35,13 @@ struct Peer : Inflow {
   int error = 0;
 
   bool whole() const { return received == sent; }
+  void take(std::span<const std::byte> text) {
+    ASSERT_EQ(stream_match(id, received, text), text.size()) << "connection " << id << ", from " << received;
+    received += text.size();
+  }
 };
 
 enum class Kind { local, tcp };
-
-inline SocketPair tcp_pair() {
-  const File listener(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t length = sizeof address;
-  auto* generic = reinterpret_cast<sockaddr*>(&address);
-  if (bind(listener.get(), generic, length) != 0 || listen(listener.get(), 1) != 0) std::abort();
-  getsockname(listener.get(), generic, &length);
-  File far(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (connect(far.get(), generic, length) != 0) std::abort();
-  return {File(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC)), std::move(far)};
-}
-
-/// Raises the limit on open files as far as an ordinary user may. False when that is not enough.
-inline bool files_allowed(rlim_t count) {
-  rlimit limit{};
-  getrlimit(RLIMIT_NOFILE, &limit);
-  limit.rlim_cur = limit.rlim_max;
-  return setrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur >= count;
-}
 
 class World {
  public:
@@ -85,6 +58,18 @@ class World {
     if (missing.empty()) make_receiver();
   }
 
+  /// A kernel that is too old for the strategy is no failure.
+  void make_receiver() {
+    try {
+      receiver = on_epoll ? std::make_unique<Receiver>(pool, Epoll{epoll.get()})
+                          : std::make_unique<Receiver>(pool, ring.get());
+    } catch (const Error& error) {
+      const bool too_old = std::string_view(error.what()).find(" need Linux ") != std::string_view::npos;
+      if (!too_old) throw;
+      missing = error.what();
+    }
+  }
+
   Peer& add(Kind kind = Kind::local, Strategy strategy = Strategy::automatic) {
     Peer& peer = *peers.emplace_back(std::make_unique<Peer>());
     peer.id = peers.size();
@@ -95,8 +80,7 @@ class World {
 
   /// Speaks up to `bytes` of the peer's stream, as far as its socket takes them at once.
   void speak(Peer& peer, std::size_t bytes) {
-    std::vector<std::byte> text(bytes);
-    for (std::size_t i = 0; i < bytes; ++i) text[i] = stream_byte(peer.id, peer.sent + i);
+    const std::vector<std::byte> text = stream_bytes(peer.id, peer.sent, bytes);
     const ssize_t taken = send(peer.sockets.far.get(), text.data(), bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (taken > 0) peer.sent += static_cast<std::uint64_t>(taken);
   }
@@ -181,18 +165,6 @@ class World {
   std::chrono::seconds patience{20};
 
  private:
-  /// A kernel that is too old for the strategy is no failure.
-  void make_receiver() {
-    try {
-      receiver = on_epoll ? std::make_unique<Receiver>(pool, Epoll{epoll.get()})
-                          : std::make_unique<Receiver>(pool, ring.get());
-    } catch (const Error& error) {
-      const bool too_old = std::string_view(error.what()).find(" need Linux ") != std::string_view::npos;
-      if (!too_old) throw;
-      missing = error.what();
-    }
-  }
-
   void turn() {
     while (receiver->turn()) {
       if (!on_epoll) io_uring_submit(&ring.get());
@@ -218,8 +190,7 @@ class World {
       after_end(peer);
       return;
     }
-    for (const std::byte b : what.data.bytes())
-      ASSERT_EQ(b, stream_byte(peer.id, peer.received++)) << "connection " << peer.id;
+    peer.take(what.data.bytes());
     if (keep) kept.push_back(std::move(what.data));
     after_data(peer);
   }
