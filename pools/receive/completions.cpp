@@ -173,15 +173,9 @@ ReceiverState::Delivery ReceiverState::receive_now(std::uint32_t slot) noexcept 
   return deliver(slot, std::move(data));
 }
 
-/// No buffer is needed to see that the stream has ended, or that there is nothing yet.
 ReceiverState::Delivery ReceiverState::park_or_end(std::uint32_t slot) noexcept {
-  const int there = os::peek(connections_[slot].fd);
-  if (there <= 0) {
-    connections_[slot].has_data = false;
-    return deliver_end(slot, there);
-  }
-  park(slot);
-  return {};
+  const int there = park(slot);
+  return there > 0 ? Delivery{} : deliver_end(slot, there);
 }
 
 /// Keeps what may not be told yet.

@@ -99,7 +99,7 @@ class ReceiverState {
   Outcome note_asked(std::uint32_t slot, Request request, int error) noexcept;
   Loan lend(std::uint32_t bytes) noexcept;
   void promise(Connection& connection) noexcept;
-  void park(std::uint32_t slot) noexcept;
+  int park(std::uint32_t slot) noexcept;
   void note_parked() noexcept;
 
   Pool& pool_;

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "os/socket.h"
 #include "receive/receiver_state.h"
 
 namespace weir::detail {
@@ -61,7 +62,9 @@ bool ReceiverState::arm_queued() noexcept {
     const Outcome outcome = connections_[slot].wanted ? submit(slot) : Outcome::done;
     if (outcome == Outcome::queue_full) return false;
     to_arm_.pop();
-    outcome == Outcome::no_buffer ? park(slot) : settle(slot);
+    const int there = outcome == Outcome::no_buffer ? park(slot) : 1;
+    if (there <= 0 && there != -EAGAIN && there != -EINTR) connections_[slot].end = there;
+    settle(slot);
   }
   return true;
 }
@@ -194,9 +197,17 @@ void ReceiverState::promise(Connection& connection) noexcept {
   groups_.promise(connection.group);
 }
 
-void ReceiverState::park(std::uint32_t slot) noexcept {
-  parked_.push(slot);
-  note_parked();
+/// No buffer is needed to see that the stream has ended, or that there is nothing yet: it is parked when there is data,
+/// and the result is positive.
+int ReceiverState::park(std::uint32_t slot) noexcept {
+  const int there = os::peek(connections_[slot].fd);
+  if (there > 0) {
+    parked_.push(slot);
+    note_parked();
+  } else {
+    connections_[slot].has_data = false;
+  }
+  return there;
 }
 
 void ReceiverState::note_parked() noexcept { record_->parked.store(parked(), std::memory_order_relaxed); }
