@@ -121,6 +121,7 @@ class World {
   void check_arrived();
   void check_paused();
   void check_shortage();
+  void check_told();
   std::size_t parked() const;
   void let_time_pass();
   void say_more();

@@ -38,6 +38,7 @@ void World::run_short() {
   constexpr int kOneByOne = 12;
   for (int i = 0; i < kOneByOne; ++i) {
     check_shortage();
+    check_told();
     drop_one();
     rest();
   }
@@ -53,6 +54,15 @@ void World::check_shortage() {
     if (counts.free + counts.cached > 0 || pool_.lend(bytes)) {
       violate("%zu connections are parked, and there are buffers of %u bytes", parked(), bytes);
     }
+  }
+}
+
+/// It takes no buffer to see the end.
+void World::check_told() {
+  for (const auto& each : peers_) {
+    const File& file = *each->file;
+    if (each->ended || each->paused || (!file.finished && !file.broken)) continue;
+    if (each->received == file.arrived) violate("connection %llu is not told of its end", number(file.id));
   }
 }
 
