@@ -68,9 +68,16 @@ bool Kernel::run_once() {
   if (due.empty()) return false;
   const std::size_t index = due[random_.below(due.size())];
   Request& request = requests_[index];
-  const bool interrupted = !request.poll && request.ending == Request::Ending::none && random_.chance(1);
-  if (interrupted ? end(request, -EINTR) : proceed(request)) remove(index);
+  const int broken_off = breaks_off(request);
+  if (broken_off != 0 ? end(request, broken_off) : proceed(request)) remove(index);
   return true;
+}
+
+/// -errno, rarely: there was a signal, or the thread that asked has ended.
+int Kernel::breaks_off(const Request& request) {
+  if (request.ending != Request::Ending::none || !random_.chance(1)) return 0;
+  if (!queues_.deferred() && random_.chance(50)) return -ECANCELED;
+  return request.poll ? 0 : -EINTR;
 }
 
 void Kernel::run_unasked() {

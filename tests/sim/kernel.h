@@ -97,6 +97,7 @@ class Kernel {
   bool tell_data(Request& request, Completion completion, bool last);
   bool end(Request& request, int result);
 
+  int breaks_off(const Request& request);
   bool is_due(const Request& request) const;
   void remove(std::size_t index);
   BufferGroup* group_of(const Request& request);
