@@ -29,11 +29,12 @@ bool ReceiverState::turn() noexcept {
   return !all;
 }
 
-/// False when a buffer has come home just now. Else the event tells of the next, and of what there is to deliver.
+/// False when there is a buffer, which has come home just now or which a ring lends. Else the event tells of the next,
+/// and of what there is to deliver.
 bool ReceiverState::wait_for_buffer() noexcept {
   if (parked_.empty()) parking_.stop_waiting();  // a buffer that comes home, or has for us, is for others
   if (parked_.empty() && to_deliver_.empty()) return true;
-  if (!parked_.empty() && !parking_.wait()) return false;
+  if (!parked_.empty() && (groups_.lender() != Groups::kNone || !parking_.wait())) return false;
   watching_ = watching_ || requests_->poll({.kind = Kind::event}, parking_.event()) == 0;
   return watching_;
 }
