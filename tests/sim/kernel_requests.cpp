@@ -74,12 +74,14 @@ void Kernel::accept_receive(const io_uring_sqe& sqe) {
   }
 }
 
+/// A file that is said to be readable need not be.
 void Kernel::accept_poll(const io_uring_sqe& sqe) {
   Request request = request_of(sqe);
   request.poll = true;
   if (sqe.len != 0) violate("poll %#llx with flags %#x", sqe.user_data, sqe.len);
   trace("kernel: poll %#llx of %llu", sqe.user_data, static_cast<unsigned long long>(request.file->id));
-  if (!request.file->readable() || !proceed(request)) requests_.push_back(std::move(request));
+  const bool told = request.file->readable() || random_.chance(1);
+  if (!told || !proceed_poll(request)) requests_.push_back(std::move(request));
 }
 
 /// Data may come first; the two completions come in either order; the request's own may come much later.

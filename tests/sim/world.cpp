@@ -9,8 +9,6 @@
 namespace weir::sim {
 namespace {
 
-constexpr std::uint16_t kFirstGroup = 64;
-constexpr std::uint16_t kGroupsApart = 256;
 constexpr int kEpoll = 1000;  // the descriptor of the epoll, which nobody looks at
 
 unsigned long long number(std::uint64_t value) { return value; }

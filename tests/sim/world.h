@@ -14,6 +14,9 @@
 
 namespace weir::sim {
 
+constexpr std::uint16_t kFirstGroup = 64;    ///< of the first receiver
+constexpr std::uint16_t kGroupsApart = 256;  ///< of the first and of the next
+
 /// A connection of the server's.
 struct Peer final : Inflow {
   Receiver* receiver = nullptr;

@@ -44,9 +44,15 @@ void World::run_short() {
   }
 }
 
-/// Nobody waits for a buffer while there is one, or memory to make one of.
+/// Nobody waits for a buffer while there is one, in the pool or in the receiver's rings, or memory to make one of.
 void World::check_shortage() {
   if (parked() == 0) return;
+  for (const BufferGroup& each : kernel_.groups()) {
+    const Receiver& owner = *receivers_[(each.id() - kFirstGroup) / kGroupsApart];
+    if (owner.parked() > 0 && each.count() > 0) {
+      violate("%zu connections are parked, and group %u has %u buffers", owner.parked(), each.id(), each.count());
+    }
+  }
   for (std::size_t i = 0; i < setup_.options.classes.size(); ++i) {
     const std::uint32_t bytes = setup_.options.classes[i];
     if (bytes > setup_.options.receive_bytes) break;
