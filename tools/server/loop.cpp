@@ -37,7 +37,7 @@ void Loop::run() {
     send_listed();
     wait(receiver().turn());
     dispatch();
-    tick();
+    tick_in_time();
   }
   end_requests();
 }
@@ -62,6 +62,13 @@ void Loop::wait(bool at_once) {
 void Loop::dispatch() {
   now_ = Clock::now();
   backend_->dispatch();
+}
+
+/// Not after each dispatch: a tick may have thousands to look at.
+void Loop::tick_in_time() {
+  if (now_ < next_tick_) return;
+  next_tick_ = now_ + kTick;
+  tick();
 }
 
 void Loop::on_ended(Operation operation, Outlet* outlet, int result) {

@@ -74,6 +74,7 @@ class Loop : private Backend::Events {
   void end_requests();
   void wait(bool at_once);
   void dispatch();
+  void tick_in_time();
   void note_accept(int result);
   void note_send(Outlet& outlet, int result);
   void send_listed();
@@ -91,6 +92,7 @@ class Loop : private Backend::Events {
   std::uint64_t cut_ = 0;
   Clock::time_point now_ = Clock::now();
   Clock::time_point deadline_{};
+  Clock::time_point next_tick_{};
   Clock::time_point accept_again_{};  ///< after a failure, which would fail at once again
   std::vector<Outlet*> to_send_;
   RateLimit accept_log_;
