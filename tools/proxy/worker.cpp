@@ -79,8 +79,8 @@ void Worker::on_sent(Outlet& outlet, int result) {
 
 void Worker::settle(Pair& pair) {
   pair.settle(receiver());
-  count_backlog(pair.client());  // a side that failed has dropped what was in its outbox
-  count_backlog(pair.upstream());
+  count_queued(pair.client());  // a side that failed has dropped what was in its outbox
+  count_queued(pair.upstream());
   if (!pair.drained()) return;
   if (!pair.lingers()) {
     destroy(pair);

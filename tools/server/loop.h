@@ -59,7 +59,7 @@ class Loop : private Backend::Events {
 
   void push(Outlet& outlet, Loan&& loan);
   /// Call it after a change of the outbox by others.
-  void count_backlog(Outlet& outlet);
+  void count_queued(Outlet& outlet);
   /// Most buffers in an outbox before its source is to be paused. Slow readers share half of what the thread's receives
   /// can use, so that they cannot starve the others.
   std::size_t outbox_limit() const;
@@ -87,7 +87,7 @@ class Loop : private Backend::Events {
   const int finish_;
   bool finishing_ = false;
   bool accepting_ = false;
-  std::size_t backlogged_ = 0;
+  std::size_t queued_ = 0;  ///< in all outboxes
   std::uint64_t accepted_ = 0;
   std::uint64_t cut_ = 0;
   Clock::time_point now_ = Clock::now();
