@@ -111,7 +111,7 @@ std::uint32_t ReceiverState::take_slot() {
   if (free_.empty()) {
     const std::size_t count = connections_.size();
     if (count == Requests::kMostConnections) throw Error(EMFILE, "a receiver has 16777216 connections already");
-    free_.reserve(count + 1);
+    if (free_.capacity() == count) free_.reserve(2 * count + 1);  // reserve() alone takes no more than it is asked for
     requests_->make_room(count + 1);
     idle_.make_room(count + 1);
     buffers_->make_room(count + 1);
