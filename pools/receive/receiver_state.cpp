@@ -172,6 +172,10 @@ void ReceiverState::detach(Inflow& inflow) noexcept {
   connection.wanted = false;
   connection.end = Connection::kNoEnd;
   kept_.clear(connection.kept);
+  if (connection.queue == Queue::parked) {  // for who is before it may wait long
+    parked_.remove(inflow.slot_);
+    note_parked();
+  }
   if (requests_->cancels_at_once()) end_request(inflow.slot_);
   record_->connections.store(record_->connections.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
 }
