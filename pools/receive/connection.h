@@ -50,7 +50,8 @@ struct Connection {
   std::uint8_t group = 0;        ///< that of its request
   std::uint32_t armed_for = 0;   ///< the prediction at that time
   std::uint16_t generation = 0;  ///< in its requests' names: a late cancel shall not find the next one
-  std::uint32_t next = 0;        ///< in its queue
+  std::uint32_t before = 0;      ///< in its queue, unless it is the first
+  std::uint32_t next = 0;        ///< in its queue, unless it is the last
   const StrategyFacts* strategy = nullptr;
   Predictor predictor{};
   os::Time active{};            ///< the last data, or the last time that it was started or resumed
