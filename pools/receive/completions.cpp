@@ -82,17 +82,23 @@ ReceiverState::Delivery ReceiverState::accept_poll(std::uint32_t slot, int resul
 }
 
 ReceiverState::Delivery ReceiverState::accept_receive(std::uint32_t slot, const io_uring_cqe& cqe) noexcept {
+  const Connection& connection = connections_[slot];
   Loan data = data_of(slot, cqe);
-  Delivery delivery = accept_result(slot, cqe.res, (cqe.flags & IORING_CQE_F_MORE) == 0, std::move(data));
+  const bool last = (cqe.flags & IORING_CQE_F_MORE) == 0;
+  if (last && connection.uses_ring()) groups_.note_ended(connection.group);
+  Delivery delivery = accept_result(slot, cqe.res, last, std::move(data));
   delivery.more = rest_.bytes > 0;
   return delivery;
 }
 
-/// `last`: the request has ended.
+/// `last`: the request has ended. A multishot that polled first, and found data and the end at once, says nothing of
+/// the end on local sockets: it is armed again.
 ReceiverState::Delivery ReceiverState::accept_result(std::uint32_t slot, int result, bool last, Loan data) noexcept {
   Connection& connection = connections_[slot];
   const bool stale = connection.request == Request::from_ring && is_stale(connection);
   connection.note_receive(result, last, idle_.now(), stale);
+  const bool polled_first = std::exchange(connection.polled_first, false);
+  const bool hides_end = polled_first && result > 0 && connection.inflow != nullptr && os::peek(connection.fd) == 0;
   Delivery delivery;
   if (result > 0) {
     delivery = deliver(slot, std::move(data));
@@ -102,7 +108,7 @@ ReceiverState::Delivery ReceiverState::accept_result(std::uint32_t slot, int res
     add_alone(record_->enobufs, 1);
     if (takes_now(connection)) delivery = receive_now(slot);
   }
-  if (connection.request == Request::from_ring && is_misplaced(connection)) cancel(slot);
+  if (connection.request == Request::from_ring && (hides_end || is_misplaced(connection))) cancel(slot);
   settle(slot);
   return delivery;
 }
@@ -111,7 +117,7 @@ ReceiverState::Delivery ReceiverState::accept_result(std::uint32_t slot, int res
 Loan ReceiverState::data_of(std::uint32_t slot, const io_uring_cqe& cqe) noexcept {
   Connection& connection = connections_[slot];
   if (std::exchange(connection.promised, false)) groups_.settle_promise(connection.group);
-  if (connection.request != Request::from_ring && connection.request != Request::borrow) {
+  if (!connection.uses_ring()) {
     Loan own = buffers_->finish(slot);
     own.truncate(static_cast<std::uint32_t>(std::max(cqe.res, 0)));
     return own;

@@ -35,14 +35,15 @@ struct Connection {
 
   Inflow* inflow = nullptr;  ///< nullptr: stopped, nothing is delivered any more
   int fd = -1;
-  int end = kNoEnd;         ///< the result that ended it, not delivered yet
-  bool used = false;        ///< false: the slot is in the free list
-  bool wanted = false;      ///< the user wants data
-  bool cancelling = false;  ///< the request's cancel is queued or with the kernel
-  bool has_data = false;    ///< a poll said so, or a receive that found no buffer
-  bool silent = false;      ///< it waits by poll, whatever its strategy, until there is data
-  bool retried = false;     ///< its ring was given a buffer for its data, and others were faster
-  bool promised = false;    ///< a buffer of the group is for its request
+  int end = kNoEnd;           ///< the result that ended it, not delivered yet
+  bool used = false;          ///< false: the slot is in the free list
+  bool wanted = false;        ///< the user wants data
+  bool cancelling = false;    ///< the request's cancel is queued or with the kernel
+  bool has_data = false;      ///< a poll said so, or a receive that found no buffer
+  bool silent = false;        ///< it waits by poll, whatever its strategy, until there is data
+  bool retried = false;       ///< its ring was given a buffer for its data, and others were faster
+  bool polled_first = false;  ///< its multishot looks for data before it looks for a buffer, and has told of none yet
+  bool promised = false;      ///< a buffer of the group is for its request
   Request request = Request::none;
   Queue queue = Queue::none;
   Lapse lapse = Lapse::none;
@@ -61,6 +62,8 @@ struct Connection {
   Request next_request() const noexcept;
   /// The request holds a buffer or kernel memory that a poll does not.
   bool can_fall_silent() const noexcept { return request == Request::wait || request == Request::from_ring; }
+  /// The kernel picks its buffers, from the ring of its group.
+  bool uses_ring() const noexcept { return request == Request::from_ring || request == Request::borrow; }
   bool has_undelivered() const noexcept { return !kept.empty() || end != kNoEnd; }
 
   /// What the kernel may still say of requests so far is of no concern any more.

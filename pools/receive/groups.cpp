@@ -48,7 +48,7 @@ std::uint8_t Groups::need(const StrategyFacts& strategy, std::uint32_t bytes) {
   const auto entries =
       slices ? static_cast<std::uint32_t>(std::bit_floor(std::max<std::uint64_t>(fit, 1))) : options.ring_entries;
   const auto number = static_cast<std::uint16_t>(first_ + groups_.size());
-  groups_.push_back({ring, strategy.lazy, nullptr});
+  groups_.push_back({.ring = ring, .lazy = strategy.lazy, .slots = nullptr, .stock = Stock(entries)});
   try {
     groups_.back().slots.reset(
         new RingSlots(pool_, *ring_, number, entries, buffer_bytes, slices ? Fill::slices : Fill::whole));
@@ -67,10 +67,38 @@ std::uint8_t Groups::need_or(const StrategyFacts& strategy, std::uint32_t bytes,
   }
 }
 
-void Groups::replenish() noexcept {
-  for (const Group& group : groups_) {
-    if (!group.lazy) group.slots->replenish(group.slots->entries());
+void Groups::replenish(os::Time now) noexcept {
+  for (std::uint8_t index = 0; index < groups_.size(); ++index) {
+    if (groups_[index].requests > 0) replenish(index, now);
   }
+}
+
+void Groups::replenish(std::uint8_t index, os::Time now) noexcept {
+  Group& group = groups_[index];
+  const std::uint32_t left = group.slots->stock();
+  if (left != group.filled) group.used = now;
+  group.stock.note_used(group.filled - std::min(left, group.filled), now);
+  group.filled = group.lazy ? left : group.slots->replenish(group.stock.wanted());
+}
+
+os::Time Groups::idle_at(const Group& group) const noexcept {
+  const std::chrono::milliseconds idle{pool_.options().idle_ms};
+  const bool is_used = group.requests > 0 || group.slots->stock() == 0 || idle.count() == 0;
+  return is_used ? os::Time::max() : group.used + idle;
+}
+
+void Groups::withdraw_idle(os::Time now) noexcept {
+  for (Group& group : groups_) {
+    if (idle_at(group) > now) continue;
+    group.slots->withdraw();
+    group.filled = 0;
+  }
+}
+
+os::Time Groups::next_idle() const noexcept {
+  os::Time next = os::Time::max();
+  for (const Group& group : groups_) next = std::min(next, idle_at(group));
+  return next;
 }
 
 std::uint8_t Groups::lender() const noexcept {

@@ -18,10 +18,11 @@ using Ring = StrategyFacts::Ring;
 bool ReceiverState::turn() noexcept {
   idle_.call_old();
   idle_.expire([this](std::uint32_t slot) { check_time(slot); });
+  groups_.withdraw_idle(idle_.now());
   bool all = cancel_queued();
   if (!stopping_) {
     all = wake_parked() && all;
-    if (parked_.empty()) groups_.replenish();
+    if (parked_.empty()) groups_.replenish(idle_.now());
     all = arm_queued() && all;
     all = wait_for_buffer() && all;
   }
@@ -129,9 +130,10 @@ ReceiverState::Outcome ReceiverState::receive_from_ring(std::uint32_t slot) noex
   Connection& connection = connections_[slot];
   const StrategyFacts& facts = *connection.strategy;
   const RingSlots& slots = choose_ring(connection);
-  const bool polls_first = slots.stock() == 0 || (facts.lazy && !connection.has_data);
+  if (slots.stock() == 0 && parked_.empty()) groups_.replenish(connection.group, idle_.now());
+  connection.polled_first = slots.stock() == 0 || (facts.lazy && !connection.has_data);
   const Requests::FromRing how{
-      .group = slots.group(), .polls_first = polls_first, .bundles = facts.ring == Ring::bundle};
+      .group = slots.group(), .polls_first = connection.polled_first, .bundles = facts.ring == Ring::bundle};
   return note_asked(slot, Request::from_ring,
                     requests_->receive_from_ring(name_of(Kind::receive, slot), connection.fd, how));
 }
@@ -178,6 +180,7 @@ ReceiverState::Outcome ReceiverState::note_asked(std::uint32_t slot, Request req
     return Outcome::done;
   }
   connection.request = request;
+  if (connection.uses_ring()) groups_.note_asked(connection.group);
   idle_.watch(slot, connection);
   return Outcome::done;
 }
