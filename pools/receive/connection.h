@@ -65,10 +65,10 @@ struct Connection {
   void renew() noexcept;
   /// The result of its request; `ended`: the kernel has it no more.
   void note_poll(int result) noexcept;
-  /// `stale`: the buffer was not of the predicted size.
-  void note_receive(int result, bool ended, os::Time now, bool stale) noexcept;
+  /// `capacity`: of the buffer, where there was one.
+  void note_receive(int result, std::uint32_t capacity, bool ended, os::Time now) noexcept;
   /// A receive of what a poll has told of, outside of any request.
-  void note_taken(int result, os::Time now) noexcept;
+  void note_taken(int result, std::uint32_t capacity, os::Time now) noexcept;
 
  private:
   bool comes_often() const noexcept;
