@@ -60,7 +60,7 @@ void Predictor::note_arrival(std::uint32_t bytes) noexcept {
     counts_[i] = static_cast<std::uint16_t>(faded(counts_[i]) + (i == bucket ? SizeCosts::kOne : 0));
   }
   margin_ = margin_ * kFaded - costs_->regret(bucket, first_);
-  if (margin_ < 0) {
+  if (margin_ < 1) {  // not 0: it would fade into numbers so small that processors are slow with them
     const SizeCosts::Choice choice = costs_->choose(counts_, first_);
     first_ = choice.size;
     margin_ = choice.margin;

@@ -18,6 +18,7 @@ class Predictor {
   /// Bytes, one of the sizes.
   std::uint32_t predict() const noexcept { return costs_->bytes(size_); }
   /// A receive into a buffer of `capacity`, which may be any, brought so many bytes.
+  /// REQUIRES: these are not 0.
   void observe(std::uint32_t bytes, std::uint32_t capacity) noexcept;
 
  private:

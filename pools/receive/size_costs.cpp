@@ -1,6 +1,7 @@
 #include "receive/size_costs.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
 namespace weir::detail {
@@ -8,6 +9,7 @@ namespace {
 
 constexpr int kSamples = 16;
 constexpr unsigned kFar = 4;
+constexpr std::uint32_t kNumber = SizeCosts::kMostSizes - 1;
 constexpr float kNever = 1e9F;  // the cost of a size that there is not
 
 }  // namespace
@@ -17,16 +19,25 @@ SizeCosts::SizeCosts(std::span<const std::uint32_t> sizes, SizePrices prices)
   for (std::size_t i = 0; i < count_; ++i) {
     sizes_[i] = sizes[i * (sizes.size() - 1) / std::max<std::size_t>(count_ - 1, 1)];
   }
-  bounds_.fill(UINT32_MAX);
-  std::copy_n(sizes_.begin(), count_ - 1, bounds_.begin());
-  rest_bounds_.fill(UINT32_MAX);
-  std::copy_n(sizes_.begin() + 1, count_ - 1, rest_bounds_.begin());
-  rest_bounds_[count_ - 1] = kFar * largest();
+  for (std::size_t i = 0; i + 1 < count_; ++i) {
+    buckets_.add(sizes_[i]);
+    rests_.add(sizes_[i + 1]);
+  }
+  rests_.add(kFar * largest());
   choose_rest(count_, 2.0 * kFar * largest());
   for (std::size_t index = count_; index-- > 0;) choose_rest(index, sizes_[index]);
   for (std::size_t bucket = 0; bucket < count_; ++bucket) fill(bucket);
   assume();
   patience_ = static_cast<float>(prices.change * kOne);  // the first choice is no change
+}
+
+void SizeCosts::Bounds::add(std::uint32_t bound) noexcept {
+  bounds_[count_++] = bound;
+  bounds_[count_] = UINT32_MAX;
+  for (auto bits = static_cast<std::size_t>(std::bit_width(bound)); bits < start_.size(); ++bits) {
+    const std::uint64_t least = (std::uint64_t{1} << (bits - 1)) + 1;
+    if (bound < least) start_[bits] = count_;
+  }
 }
 
 /// In nanoseconds, when the size is chosen before the first receive.
@@ -39,7 +50,7 @@ double SizeCosts::cost_of_rest(double left, double received) const noexcept {
   double cost = 0;
   while (left > 0) {
     const std::uint8_t size = for_rest(static_cast<std::uint32_t>(received));
-    const bool for_all = received >= rest_bounds_[count_ - 1];
+    const bool for_all = received >= rests_.last();
     const double receives = for_all ? std::ceil(left / sizes_[size]) : 1;
     cost += receives * price(size);
     left -= receives * sizes_[size];
@@ -97,16 +108,17 @@ SizeCosts::Choice SizeCosts::choose(const Counts& counts, std::uint8_t held) con
     const auto count = static_cast<float>(counts[bucket]);
     for (std::size_t size = 0; size < kMostSizes; ++size) sums[size] += count * costs_[bucket][size];
   }
-  std::uint8_t best = 0;
-  float least = sums[0];
-  float second = INFINITY;
-  for (std::uint8_t size = 1; size < kMostSizes; ++size) {
-    second = std::min(second, std::max(least, sums[size]));
-    best = sums[size] < least ? size : best;
-    least = std::min(least, sums[size]);
+  // A positive float orders as its bits do; the least of them give way to the size's number.
+  std::array<std::uint32_t, kMostSizes> keys{};
+  for (std::uint32_t size = 0; size < kMostSizes; ++size) {
+    keys[size] = (std::bit_cast<std::uint32_t>(sums[size]) & ~kNumber) | size;
   }
-  if (sums[held] - least > patience_) return {best, patience_ + second - least};
-  return {held, patience_ + (held == best ? second : least) - sums[held]};
+  keys[held] = UINT32_MAX;
+  const std::uint32_t other = std::min(std::min(std::min(keys[0], keys[1]), std::min(keys[2], keys[3])),
+                                       std::min(std::min(keys[4], keys[5]), std::min(keys[6], keys[7])));
+  const auto best = static_cast<std::uint8_t>(other & kNumber);
+  const float margin = patience_ + sums[best] - sums[held];
+  return margin < 0 ? Choice{best, 0} : Choice{held, margin};
 }
 
 }  // namespace weir::detail

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -31,7 +32,7 @@ class SizeCosts {
 
   struct Choice {
     std::uint8_t size;
-    float margin;  ///< how much dearer the second best would be, less what it costs to change to it
+    float margin;  ///< by how much no other one is worth a change, as far as is known
   };
 
   /// REQUIRES: the sizes ascend, and there is one at least. Of more than kMostSizes some are left out, but neither the
@@ -40,7 +41,8 @@ class SizeCosts {
 
   std::uint32_t bytes(std::uint8_t size) const noexcept { return sizes_[size]; }
   std::uint32_t largest() const noexcept { return sizes_[count_ - 1]; }
-  std::uint8_t bucket(std::uint32_t arrival) const noexcept { return count_below(bounds_, arrival); }
+  /// REQUIRES: it is not 0; for_rest() too.
+  std::uint8_t bucket(std::uint32_t arrival) const noexcept { return buckets_.below(arrival); }
 
   /// The size that costs least for so many arrivals; `held` unless another one is better by the price of a change.
   Choice choose(const Counts& counts, std::uint8_t held) const noexcept;
@@ -50,23 +52,32 @@ class SizeCosts {
   /// A change of size is free and at once: it may be made in the midst of an arrival.
   bool changes_midway() const noexcept { return midway_; }
   /// The size for the rest of an arrival of which so much has come, where that is so: a size, or more.
-  std::uint8_t for_rest(std::uint32_t received) const noexcept {
-    return for_rest_[count_below(rest_bounds_, received + 1)];
-  }
+  std::uint8_t for_rest(std::uint32_t received) const noexcept { return for_rest_[rests_.below(received + 1)]; }
 
   /// What is assumed of a connection that nothing is known of, and the size for it.
   const Counts& first_counts() const noexcept { return first_counts_; }
   std::uint8_t first() const noexcept { return first_; }
 
  private:
-  using Bounds = std::array<std::uint32_t, kMostSizes>;
   static constexpr double kReceive = 600;
 
-  static std::uint8_t count_below(const Bounds& bounds, std::uint32_t limit) noexcept {
-    std::uint32_t count = 0;
-    for (const std::uint32_t bound : bounds) count += bound < limit ? 1 : 0;
-    return static_cast<std::uint8_t>(count);
-  }
+  /// Ascending bounds, and how many of them are below a number; the last one is below none.
+  class Bounds {
+   public:
+    void add(std::uint32_t bound) noexcept;
+    std::uint32_t last() const noexcept { return bounds_[count_ - 1]; }
+    std::uint8_t below(std::uint32_t number) const noexcept {
+      std::uint8_t count = start_[static_cast<std::size_t>(std::bit_width(number - 1))];
+      while (bounds_[count] < number) ++count;
+      return count;
+    }
+
+   private:
+    std::array<std::uint32_t, kMostSizes + 1> bounds_{UINT32_MAX};
+    std::array<std::uint8_t, 33> start_{};  ///< by the bits of the number less one: so many are below all of them
+    std::uint8_t count_ = 0;
+  };
+
   double price(std::size_t size) const noexcept { return kReceive + byte_ * sizes_[size]; }
   double cost_of(double arrival, std::size_t size) const noexcept;
   double cost_of_rest(double left, double received) const noexcept;
@@ -74,8 +85,8 @@ class SizeCosts {
   void fill(std::size_t bucket) noexcept;
   void assume() noexcept;
 
-  Bounds bounds_{};       ///< the largest arrival of each bucket
-  Bounds rest_bounds_{};  ///< where the next of for_rest_ begins
+  Bounds buckets_{};  ///< the largest arrival of each
+  Bounds rests_{};    ///< where the next of for_rest_ begins
   std::array<std::uint32_t, kMostSizes> sizes_{};
   std::array<Costs, kMostSizes> costs_{};  ///< by bucket, then by size
   std::array<Costs, kMostSizes> regrets_{};

@@ -59,7 +59,7 @@ class PredictTest(unittest.TestCase):
     def test_what_is_no_line_of_it_is_refused(self):
         for lines, *words in ((["hello"], "line 1", "new CONN"), (["new a", "next"], "line 2"),
                               (["next a"], "line 1", "new a"), (["new a", "got a 9 8"], "'9'"),
-                              (["new a", "got a -1 8"], "'-1'"), (["new a", "got a 1 99999999"], "16777216")):
+                              (["new a", "got a -1 8"], "'-1'"), (["new a", "got a 0 8"], "'0'"), (["new a", "got a 1 99999999"], "16777216")):
             self.check_refused(predict(lines=lines), 1, *words)
 
     def test_what_is_no_price_is_refused(self):

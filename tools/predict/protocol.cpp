@@ -8,7 +8,7 @@
 namespace weir::predict {
 namespace {
 
-constexpr std::uint64_t kMostBytes = 1U << 24;
+constexpr std::uint32_t kMostBytes = 1U << 24;
 
 std::vector<std::string_view> words_of(std::string_view line) {
   constexpr std::string_view kSpace = " \t\r";
@@ -21,11 +21,11 @@ std::vector<std::string_view> words_of(std::string_view line) {
   return words;
 }
 
-std::uint64_t number(std::string_view text, std::uint64_t most) {
-  std::uint64_t value = 0;
+std::uint32_t number(std::string_view text, std::uint32_t most) {
+  std::uint32_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error == std::errc{} && end == text.data() + text.size() && value <= most) return value;
-  throw std::invalid_argument("'" + std::string(text) + "' is no number from 0 to " + std::to_string(most));
+  if (error == std::errc{} && end == text.data() + text.size() && value > 0 && value <= most) return value;
+  throw std::invalid_argument("'" + std::string(text) + "' is no number from 1 to " + std::to_string(most));
 }
 
 }  // namespace
@@ -49,8 +49,8 @@ std::string Protocol::answer(std::string_view line) {
   } else if (has("next", 2, 3)) {
     return std::to_string(stream(name).predict());
   } else if (has("got", 4, 5)) {
-    const auto capacity = static_cast<std::uint32_t>(number(words[3], kMostBytes));
-    stream(name).observe(static_cast<std::uint32_t>(number(words[2], capacity)), capacity);
+    const std::uint32_t capacity = number(words[3], kMostBytes);
+    stream(name).observe(number(words[2], capacity), capacity);
   } else if (has("done", 3, 4)) {
     stream(name);  // a receive that did not fill its buffer has said so already
   } else {
