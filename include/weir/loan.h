@@ -44,6 +44,7 @@ class [[nodiscard]] Loan {
   std::span<std::byte> bytes() const noexcept { return {data_, size_}; }
 
   /// The buffer alone, for C code; it stays lent until Pool::adopt() makes a loan of it again.
+  /// REQUIRES: it is not of the strategy ring_incremental, whose loans are parts of a buffer.
   [[nodiscard]] std::byte* release() noexcept {
     size_ = 0;
     return std::exchange(data_, nullptr);

@@ -96,8 +96,8 @@ class Receiver {
   /// The same of an event of the epoll.
   bool owns(const epoll_event& event) const noexcept;
   /// Calls `handler(Inflow&, Received)` for each piece of data that the completion brings, and for an end: mostly once.
-  /// The handler may start, pause, resume, stop and destroy any inflow. REQUIRES: owns(cqe); the caller then marks the
-  /// completion as seen.
+  /// The handler may start, pause, resume, stop and destroy any inflow. REQUIRES: owns(cqe); the handler does not
+  /// throw; the caller then marks the completion as seen.
   template <typename Handler>
   void complete(const io_uring_cqe& cqe, Handler&& handler) {
     hand_over(accept(cqe), handler);

@@ -115,8 +115,8 @@ std::uint32_t ReceiverState::capacity_of(std::uint32_t slot) noexcept {
 
 /// The buffer that comes back with the completion, if any does; what more a bundle brings is for next().
 Loan ReceiverState::data_of(std::uint32_t slot, const io_uring_cqe& cqe) noexcept {
-  const Connection& connection = connections_[slot];
-  if (connection.request == Request::borrow) groups_.note_returned(connection.group);
+  Connection& connection = connections_[slot];
+  if (std::exchange(connection.promised, false)) groups_.settle_promise(connection.group);
   if (connection.request != Request::from_ring && connection.request != Request::borrow) {
     Loan own = buffers_->finish(slot);
     own.truncate(static_cast<std::uint32_t>(std::max(cqe.res, 0)));
@@ -160,9 +160,11 @@ ReceiverState::Delivery ReceiverState::next_kept() noexcept {
   return delivery;
 }
 
-/// Somebody waits for the data that is known to be there, and it is the next in order.
+/// Somebody waits for the data that is known to be there, and it is the next in order. One whose cancel is queued is
+/// seen to when it leaves that queue.
 bool ReceiverState::takes_now(const Connection& connection) const noexcept {
-  return connection.wanted && connection.request == Request::none && !connection.has_undelivered();
+  return connection.wanted && connection.request == Request::none && connection.queue == Queue::none &&
+         !connection.has_undelivered();
 }
 
 /// Receives at once what there is, for one that nobody is parked before.
@@ -177,15 +179,9 @@ ReceiverState::Delivery ReceiverState::receive_now(std::uint32_t slot) noexcept 
   return deliver(slot, std::move(data));
 }
 
-/// No buffer is needed to see that the stream has ended, or that there is nothing yet.
 ReceiverState::Delivery ReceiverState::park_or_end(std::uint32_t slot) noexcept {
-  const int there = os::peek(connections_[slot].fd);
-  if (there <= 0) {
-    connections_[slot].has_data = false;
-    return deliver_end(slot, there);
-  }
-  park(slot);
-  return {};
+  const int there = park(slot);
+  return there > 0 ? Delivery{} : deliver_end(slot, there);
 }
 
 /// Keeps what may not be told yet.

@@ -75,7 +75,10 @@ void Connection::note_data(os::Time now) noexcept {
 void Connection::note_end(int result) noexcept {
   request = Request::none;
   if (std::exchange(cancelling, false)) renew();
-  silent = silent || (result == -ECANCELED && lapse == Lapse::idle);
+  if (result == -ECANCELED && lapse == Lapse::idle) {
+    silent = true;
+    has_data = false;  // what said so was wrong: -ENOBUFS comes without data too
+  }
   if (result != -ECANCELED || lapse == Lapse::idle) lapse = Lapse::none;
 }
 

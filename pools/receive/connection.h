@@ -42,6 +42,7 @@ struct Connection {
   bool has_data = false;    ///< a poll said so, or a receive that found no buffer
   bool silent = false;      ///< it waits by poll, whatever its strategy, until there is data
   bool retried = false;     ///< its ring was given a buffer for its data, and others were faster
+  bool promised = false;    ///< a buffer of the group is for its request
   Request request = Request::none;
   Queue queue = Queue::none;
   Lapse lapse = Lapse::none;
@@ -49,7 +50,8 @@ struct Connection {
   std::uint8_t group = 0;        ///< that of its request
   std::uint32_t armed_for = 0;   ///< the prediction at that time
   std::uint16_t generation = 0;  ///< in its requests' names: a late cancel shall not find the next one
-  std::uint32_t next = 0;        ///< in its queue
+  std::uint32_t before = 0;      ///< in its queue, unless it is the first
+  std::uint32_t next = 0;        ///< in its queue, unless it is the last
   const StrategyFacts* strategy = nullptr;
   Predictor predictor{};
   os::Time active{};            ///< the last data, or the last time that it was started or resumed

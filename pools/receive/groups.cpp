@@ -75,7 +75,7 @@ void Groups::replenish() noexcept {
 
 std::uint8_t Groups::lender() const noexcept {
   const auto found = std::find_if(groups_.begin(), groups_.end(),
-                                  [](const Group& group) { return group.slots->stock() > group.borrowed; });
+                                  [](const Group& group) { return group.slots->stock() > group.promised; });
   return found != groups_.end() ? static_cast<std::uint8_t>(found - groups_.begin()) : kNone;
 }
 

@@ -26,11 +26,11 @@ class Groups {
   RingSlots& operator[](std::uint8_t index) noexcept { return *groups_[index].slots; }
   /// Fills those that are kept full, as far as the pool has buffers.
   void replenish() noexcept;
-  /// Index of a ring with a buffer that nobody has borrowed; kNone when there is none.
+  /// Index of a ring with a buffer that is promised to nobody; kNone when there is none.
   std::uint8_t lender() const noexcept;
-  /// A receive that borrows has been asked for, or has ended.
-  void note_borrowed(std::uint8_t index) noexcept { ++groups_[index].borrowed; }
-  void note_returned(std::uint8_t index) noexcept { --groups_[index].borrowed; }
+  /// One of its buffers is for a receive that was asked for; until that tells of something.
+  void promise(std::uint8_t index) noexcept { ++groups_[index].promised; }
+  void settle_promise(std::uint8_t index) noexcept { --groups_[index].promised; }
 
   std::size_t stock() const noexcept;
   /// The kernel may still write to their buffers: they are lost.
@@ -41,7 +41,7 @@ class Groups {
     StrategyFacts::Ring ring;
     bool lazy;
     std::unique_ptr<RingSlots, EndRing> slots;
-    std::uint32_t borrowed = 0;
+    std::uint32_t promised = 0;
   };
 
   std::uint8_t find(StrategyFacts::Ring ring, bool lazy, std::uint32_t buffer_bytes) const noexcept;

@@ -114,7 +114,7 @@ std::uint32_t ReceiverState::take_slot() {
   if (free_.empty()) {
     const std::size_t count = connections_.size();
     if (count == Requests::kMostConnections) throw Error(EMFILE, "a receiver has 16777216 connections already");
-    free_.reserve(count + 1);
+    if (free_.capacity() == count) free_.reserve(2 * count + 1);  // reserve() alone takes no more than it is asked for
     requests_->make_room(count + 1);
     idle_.make_room(count + 1);
     buffers_->make_room(count + 1);
@@ -175,6 +175,10 @@ void ReceiverState::detach(Inflow& inflow) noexcept {
   connection.wanted = false;
   connection.end = Connection::kNoEnd;
   kept_.clear(connection.kept);
+  if (connection.queue == Queue::parked) {  // for who is before it may wait long
+    parked_.remove(inflow.slot_);
+    note_parked();
+  }
   if (requests_->cancels_at_once()) end_request(inflow.slot_);
   record_->connections.store(record_->connections.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
 }

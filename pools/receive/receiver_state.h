@@ -98,12 +98,14 @@ class ReceiverState {
   Outcome wake(std::uint32_t slot) noexcept;
   Outcome borrow(std::uint32_t slot) noexcept;
   Outcome submit(std::uint32_t slot) noexcept;
+  RingSlots& choose_ring(Connection& connection) noexcept;
   Outcome receive_from_ring(std::uint32_t slot) noexcept;
   Outcome retry_from_ring(std::uint32_t slot) noexcept;
   Outcome receive_into_loan(std::uint32_t slot, Request request) noexcept;
   Outcome note_asked(std::uint32_t slot, Request request, int error) noexcept;
   Loan lend(std::uint32_t bytes) noexcept;
-  void park(std::uint32_t slot) noexcept;
+  void promise(Connection& connection) noexcept;
+  int park(std::uint32_t slot) noexcept;
   void note_parked() noexcept;
 
   Pool& pool_;

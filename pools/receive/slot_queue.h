@@ -24,6 +24,7 @@ class SlotQueue {
       first_ = slot;
     } else {
       connections_[last_].next = slot;
+      connections_[slot].before = last_;
     }
     last_ = slot;
     ++count_;
@@ -36,6 +37,19 @@ class SlotQueue {
     first_ = connections_[slot].next;
     --count_;
     return slot;
+  }
+
+  /// REQUIRES: the connection is in this queue.
+  void remove(std::uint32_t slot) noexcept {
+    if (slot == first_) {
+      pop();
+      return;
+    }
+    Connection& connection = connections_[slot];
+    connection.queue = Queue::none;
+    connections_[connection.before].next = connection.next;
+    (slot == last_ ? last_ : connections_[connection.next].before) = connection.before;
+    --count_;
   }
 
  private:

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "os/socket.h"
 #include "receive/receiver_state.h"
 
 namespace weir::detail {
@@ -28,10 +29,12 @@ bool ReceiverState::turn() noexcept {
   return !all;
 }
 
-/// False when a buffer has come home just now. Else the event tells of the next, and of what there is to deliver.
+/// False when there is a buffer, which has come home just now or which a ring lends. Else the event tells of the next,
+/// and of what there is to deliver.
 bool ReceiverState::wait_for_buffer() noexcept {
+  if (parked_.empty()) parking_.stop_waiting();  // a buffer that comes home, or has for us, is for others
   if (parked_.empty() && to_deliver_.empty()) return true;
-  if (!parked_.empty() && !parking_.wait()) return false;
+  if (!parked_.empty() && (groups_.lender() != Groups::kNone || !parking_.wait())) return false;
   watching_ = watching_ || requests_->poll({.kind = Kind::event}, parking_.event()) == 0;
   return watching_;
 }
@@ -60,7 +63,9 @@ bool ReceiverState::arm_queued() noexcept {
     const Outcome outcome = connections_[slot].wanted ? submit(slot) : Outcome::done;
     if (outcome == Outcome::queue_full) return false;
     to_arm_.pop();
-    outcome == Outcome::no_buffer ? park(slot) : settle(slot);
+    const int there = outcome == Outcome::no_buffer ? park(slot) : 1;
+    if (there <= 0 && there != -EAGAIN && there != -EINTR) connections_[slot].end = there;
+    settle(slot);
   }
   return true;
 }
@@ -93,13 +98,12 @@ ReceiverState::Outcome ReceiverState::borrow(std::uint32_t slot) noexcept {
   Connection& connection = connections_[slot];
   const std::uint8_t group = groups_.lender();
   if (group == Groups::kNone) return Outcome::no_buffer;
+  connection.group = group;
   const int error = requests_->receive_from_ring(name_of(Kind::receive, slot), connection.fd,
                                                  {.group = groups_[group].group(), .once = true});
-  if (error == 0) {
-    connection.group = group;
-    groups_.note_borrowed(group);
-  }
-  return note_asked(slot, Request::borrow, error);
+  const Outcome outcome = note_asked(slot, Request::borrow, error);
+  promise(connection);
+  return outcome;
 }
 
 ReceiverState::Outcome ReceiverState::submit(std::uint32_t slot) noexcept {
@@ -110,16 +114,21 @@ ReceiverState::Outcome ReceiverState::submit(std::uint32_t slot) noexcept {
   return receive_into_loan(slot, next);
 }
 
+/// The ring for its next multishot.
+RingSlots& ReceiverState::choose_ring(Connection& connection) noexcept {
+  if (connection.strategy->sized) {
+    connection.armed_for = connection.predictor.predict();
+    connection.own_group = groups_.need_or(*connection.strategy, connection.armed_for, connection.own_group);
+  }
+  connection.group = connection.own_group;
+  return groups_[connection.group];
+}
+
 /// Without stock it looks for a buffer only when there is data, else it would end at once with -ENOBUFS.
 ReceiverState::Outcome ReceiverState::receive_from_ring(std::uint32_t slot) noexcept {
   Connection& connection = connections_[slot];
   const StrategyFacts& facts = *connection.strategy;
-  if (facts.sized) {
-    connection.armed_for = connection.predictor.predict();
-    connection.own_group = groups_.need_or(facts, connection.armed_for, connection.own_group);
-  }
-  connection.group = connection.own_group;
-  const RingSlots& slots = groups_[connection.group];
+  const RingSlots& slots = choose_ring(connection);
   const bool polls_first = slots.stock() == 0 || (facts.lazy && !connection.has_data);
   const Requests::FromRing how{
       .group = slots.group(), .polls_first = polls_first, .bundles = facts.ring == Ring::bundle};
@@ -131,14 +140,16 @@ ReceiverState::Outcome ReceiverState::receive_from_ring(std::uint32_t slot) noex
 /// its own.
 ReceiverState::Outcome ReceiverState::retry_from_ring(std::uint32_t slot) noexcept {
   Connection& connection = connections_[slot];
-  RingSlots& slots = groups_[connection.own_group];
+  RingSlots& slots = choose_ring(connection);
   Loan loan = pool_.lend(slots.buffer_bytes());
   if (!slots.provide(loan)) {  // there is none, or the ring has as many already, whoever they are for
     loan = Loan{};
     return receive_into_loan(slot, Request::take);
   }
   connection.retried = true;
-  return receive_from_ring(slot);
+  const Outcome outcome = receive_from_ring(slot);
+  promise(connection);
+  return outcome;
 }
 
 /// Without a buffer, one that has no data yet waits by poll; one that has is parked, behind those that are parked
@@ -180,9 +191,24 @@ Loan ReceiverState::lend(std::uint32_t bytes) noexcept {
   return loan;
 }
 
-void ReceiverState::park(std::uint32_t slot) noexcept {
-  parked_.push(slot);
-  note_parked();
+/// A buffer of the group is for its request, where it has one now: nobody else shall borrow it.
+void ReceiverState::promise(Connection& connection) noexcept {
+  if (connection.request == Request::none) return;
+  connection.promised = true;
+  groups_.promise(connection.group);
+}
+
+/// No buffer is needed to see that the stream has ended, or that there is nothing yet: it is parked when there is data,
+/// and the result is positive.
+int ReceiverState::park(std::uint32_t slot) noexcept {
+  const int there = os::peek(connections_[slot].fd);
+  if (there > 0) {
+    parked_.push(slot);
+    note_parked();
+  } else {
+    connections_[slot].has_data = false;
+  }
+  return there;
 }
 
 void ReceiverState::note_parked() noexcept { record_->parked.store(parked(), std::memory_order_relaxed); }

@@ -270,6 +270,11 @@ LoanParts PoolState::adopt(std::byte* buffer) noexcept {
     base::fatal("adopt(%p): no buffer of the pool '%s' starts there", static_cast<void*>(buffer),
                 options_.name.c_str());
   }
+  if (is_held(map_, buffer)) {
+    base::fatal(
+        "adopt(%p): it is a slice of a buffer, of which the kernel or others have the rest; a slice stays a loan",
+        static_cast<void*>(buffer));
+  }
   return {buffer, depot->lane(), depot->bytes()};
 }
 

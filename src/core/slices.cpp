@@ -39,6 +39,10 @@ Loan make_slice(SlabMap& map, const std::byte* buffer, std::byte* place, std::ui
   return LoanParts{place, kNoLane, bytes}.join();
 }
 
+bool is_held(SlabMap& map, const std::byte* buffer) noexcept {
+  return holds(map, buffer).load(std::memory_order_relaxed) > 0;
+}
+
 void drop_slice(std::byte* place) noexcept {
   SlabMap& map = map_of(place);
   const std::uint32_t slab = map.start_of(place);

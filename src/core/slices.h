@@ -26,6 +26,7 @@ void publish_slices(std::uint32_t pool, SlabMap* map) noexcept;
 void hold_slices(SlabMap& map, const std::byte* buffer) noexcept;
 /// A loan of `bytes` at `place`, which is in a held buffer. Any thread may drop it.
 Loan make_slice(SlabMap& map, const std::byte* buffer, std::byte* place, std::uint32_t bytes) noexcept;
+bool is_held(SlabMap& map, const std::byte* buffer) noexcept;
 /// Ends a hold on the buffer that `place` is in, which is dropped with the last.
 void drop_slice(std::byte* place) noexcept;
 

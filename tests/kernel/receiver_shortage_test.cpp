@@ -85,6 +85,25 @@ TEST_P(ReceiverShortageTest, NobodyStarvesBehindThoseWhoSpeakAllTheTime) {
   world.run_until([&] { return world.receiver->quiet(); });
 }
 
+TEST_P(ReceiverShortageTest, WhoIsStoppedIsNoLongerInLine) {
+  MAKE_WORLD(world, scarce(16, 1));
+  std::vector<Loan> held = take_all_but(world, 0);
+  for (int i = 0; i < 20; ++i) world.speak(world.add(), 3000);
+  world.keep = true;
+  const auto parked = [&] { return world.receiver->parked(); };
+  world.run_until([&] { return parked() >= 18; });
+  while (world.peers.size() > 1) {  // from anywhere in the line
+    world.peers.erase(world.peers.begin() + static_cast<std::ptrdiff_t>(random_() % world.peers.size()));
+    EXPECT_LE(parked(), world.peers.size());
+  }
+  held.clear();
+  world.kept.clear();
+  world.keep = false;
+  world.run_until_whole();
+  EXPECT_EQ(parked(), 0U);
+  world.end();
+}
+
 TEST_P(ReceiverShortageTest, OneBufferThatComesHomeIsEnough) {
   MAKE_WORLD(world, scarce(1024, 4));  // large enough for magazines
   std::vector<Loan> held = take_all_but(world, 0);

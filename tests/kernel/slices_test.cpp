@@ -127,6 +127,24 @@ TEST_P(SlicesTest, DroppedOnOtherThreadsWhileTheKernelFillsTheRest) {
   world.end();
 }
 
+class SlicesDeathTest : public SlicesTest {
+ protected:
+  SlicesDeathTest() { GTEST_FLAG_SET(death_test_style, "threadsafe"); }
+};
+ON_BOTH_RINGS(SlicesDeathTest);
+
+/// The first starts where the buffer does, and is not all of it.
+TEST_P(SlicesDeathTest, ASliceIsNotAdoptedAsABuffer) {
+  MAKE_WORLD(world, incremental(4));
+  world.keep = true;
+  world.speak(world.add(), 100);
+  world.run_until_whole();
+  ASSERT_EQ(world.kept.size(), 1U);
+  EXPECT_EXIT((void)world.pool.adopt(world.kept.front().release()), ::testing::KilledBySignal(SIGABRT),
+              "weir: adopt\\(.*\\): it is a slice of a buffer");
+  world.end();
+}
+
 TEST_P(SlicesTest, DatagramsAreRefused) {
   MAKE_WORLD(world, incremental(2));
   const testing::File datagrams(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));

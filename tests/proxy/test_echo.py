@@ -13,6 +13,7 @@ import wire
 
 WEIR_ECHO = harness.program("WEIR_ECHO")
 CLIENTS = 30
+CROWD = 100
 BYTES = 2 << 20
 
 
@@ -27,6 +28,20 @@ def exchange(sock, size, seed):
         sock.shutdown(socket.SHUT_WR)
         return sent
     return wire.at_once(speak, lambda: wire.receive(sock))
+
+
+def speak_until_stuck(socks):
+    """They send as much as is taken, and read nothing."""
+    text = bytes(1 << 16)
+    taken = True
+    while taken:
+        taken = False
+        for sock in socks:
+            sock.settimeout(0)
+            with contextlib.suppress(BlockingIOError):
+                while sock.send(text):
+                    taken = True
+        time.sleep(0.5)
 
 
 def by_each_strategy(*options, **how):
@@ -78,6 +93,15 @@ class EchoTest(unittest.TestCase):
             slow.setblocking(True)
             slow.shutdown(socket.SHUT_WR)
             self.assertEqual(wire.receive(slow)[0], sent)
+
+    @by_each_strategy(env={"WEIR_BYTES": "8m", "WEIR_RING_ENTRIES": "16"})
+    def test_many_slow_readers_leave_memory_for_others(self, echo):
+        with contextlib.ExitStack() as stack:
+            crowd = [stack.enter_context(client(echo)) for _ in range(CROWD)]
+            speak_until_stuck(crowd)
+            with client(echo) as quick:
+                told, received = exchange(quick, BYTES, 5)
+                self.assertEqual(received, told)
 
     @by_each_strategy()
     def test_a_reset_ends_one_client(self, echo):

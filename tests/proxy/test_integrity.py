@@ -3,6 +3,7 @@
 
 import concurrent.futures
 import contextlib
+import os
 import time
 import unittest
 
@@ -153,6 +154,21 @@ class Integrity(unittest.TestCase):
                         wire.send(source, GIGABYTE)
 
                 wire.at_once(take_some_and_reset, send_until_it_fails)
+
+    def test_reset_of_both_ends(self):
+        """The one that resets last never took what the other had said before: nothing may wait for that."""
+        proxy = self.start()
+        files = len(os.listdir(f"/proc/{proxy.pid}/fd"))
+        for way in (0, 1):
+            with self.subTest(way=way), wire.relayed(proxy, self.upstream) as pair:
+                name, source, target = both_ways(*pair)[way]
+                wire.send(source, MEGABYTE)
+                harness.until(lambda: wire.unacknowledged(source) == 0, "the proxy has all of it")
+                harness.settled(proxy.pid)  # and the kernel has it from the proxy
+                wire.reset(source)
+                time.sleep(0.3)  # lets the proxy see the one before the other
+                wire.reset(target)
+                harness.until(lambda: len(os.listdir(f"/proc/{proxy.pid}/fd")) == files, f"{name}: its files are closed")
 
 
 if __name__ == "__main__":

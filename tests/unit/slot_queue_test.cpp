@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <random>
+#include <vector>
+
 namespace weir::detail {
 namespace {
 
@@ -24,6 +28,30 @@ TEST(SlotQueue, FirstInFirstOutAndEachInOneQueueAtATime) {
   EXPECT_TRUE(first.empty());
   EXPECT_EQ(second.pop(), 1U);
   EXPECT_EQ(second.pop(), 2U);
+}
+
+TEST(SlotQueue, AnyoneLeavesTheLine) {
+  std::mt19937 random{::testing::UnitTest::GetInstance()->random_seed() + 1U};
+  std::vector<Connection> connections(8);
+  SlotQueue queue(connections, Queue::parked);
+  std::vector<std::uint32_t> line;
+  for (int round = 0; round < 2000; ++round) {
+    const std::uint32_t slot = random() % 8;
+    const auto place = std::find(line.begin(), line.end(), slot);
+    if (place == line.end()) {
+      queue.push(slot);
+      line.push_back(slot);
+    } else if (random() % 2 == 0) {
+      queue.remove(slot);
+      line.erase(place);
+      EXPECT_EQ(connections[slot].queue, Queue::none);
+    } else {
+      ASSERT_EQ(queue.pop(), line.front());
+      line.erase(line.begin());
+    }
+    ASSERT_EQ(queue.count(), line.size());
+  }
+  for (const std::uint32_t slot : line) ASSERT_EQ(queue.pop(), slot);
 }
 
 }  // namespace

@@ -52,7 +52,7 @@ void Echo::end(Client& client) {
 }
 
 void Echo::settle(Client& client) {
-  count_backlog(client);
+  count_queued(client);
   if (!client.is_done()) return;
   forget(client);
   const std::size_t index = client.index;

@@ -1,16 +1,24 @@
 #include "pair.h"
 
 #include <linux/sockios.h>
+#include <netinet/tcp.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
 namespace weir::proxy {
 namespace {
 
-/// Bytes that the kernel has not yet seen acknowledged.
-int unsent(int fd) {
+bool is_connected(int fd) {
+  tcp_info info{};
+  socklen_t length = sizeof info;
+  return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) == 0 && info.tcpi_state != TCP_CLOSE;
+}
+
+/// True when the kernel has bytes of which it does not know yet that they arrived. Those of a connection that has
+/// failed never will.
+bool has_unsent(int fd) {
   int bytes = 0;
-  return ioctl(fd, SIOCOUTQ, &bytes) == 0 ? bytes : 0;
+  return ioctl(fd, SIOCOUTQ, &bytes) == 0 && bytes > 0 && is_connected(fd);
 }
 
 void reset_on_close(int fd) {
@@ -50,7 +58,7 @@ bool Pair::drained() const {
   return !connecting && done(client_) && done(upstream_);
 }
 
-bool Pair::lingers() const { return client_.failed != upstream_.failed && unsent(survivor().fd()) > 0; }
+bool Pair::lingers() const { return client_.failed != upstream_.failed && has_unsent(survivor().fd()); }
 
 bool Pair::idle_since(Clock::time_point then) const {
   const bool quiet = last_active < then && client_.outbox.empty() && upstream_.outbox.empty();

@@ -59,6 +59,7 @@ class Pair {
 
   Clock::time_point last_active{};
   std::size_t index = 0;  ///< in the worker's list
+  bool listed_as_lingering = false;
   bool connecting = true;
   bool was_cut = false;
   bool unanswered = false;  ///< the client had the last word

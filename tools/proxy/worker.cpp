@@ -1,8 +1,8 @@
 #include "worker.h"
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 namespace weir::proxy {
 namespace {
@@ -79,12 +79,12 @@ void Worker::on_sent(Outlet& outlet, int result) {
 
 void Worker::settle(Pair& pair) {
   pair.settle(receiver());
-  count_backlog(pair.client());  // a side that failed has dropped what was in its outbox
-  count_backlog(pair.upstream());
+  count_queued(pair.client());  // a side that failed has dropped what was in its outbox
+  count_queued(pair.upstream());
   if (!pair.drained()) return;
   if (!pair.lingers()) {
     destroy(pair);
-  } else if (std::find(lingering_.begin(), lingering_.end(), &pair) == lingering_.end()) {
+  } else if (!std::exchange(pair.listed_as_lingering, true)) {
     lingering_.push_back(&pair);
   }
 }
@@ -92,7 +92,7 @@ void Worker::settle(Pair& pair) {
 void Worker::destroy(Pair& pair) {
   forget(pair.client());
   forget(pair.upstream());
-  std::erase(lingering_, &pair);
+  if (pair.listed_as_lingering) std::erase(lingering_, &pair);
   const std::size_t index = pair.index;
   std::swap(pairs_[index], pairs_.back());
   pairs_[index]->index = index;
@@ -101,8 +101,10 @@ void Worker::destroy(Pair& pair) {
 
 /// What must happen by the clock: late resets, and the end of pairs when finishing.
 void Worker::tick() {
-  const std::vector<Pair*> lingering = lingering_;
-  for (Pair* pair : lingering) settle(*pair);
+  for (Pair* pair : std::exchange(lingering_, {})) {
+    pair->listed_as_lingering = false;
+    settle(*pair);
+  }
   if (finishing()) finish_idle();
 }
 

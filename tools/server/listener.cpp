@@ -2,6 +2,7 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include <weir/error.h>
 
@@ -61,6 +62,13 @@ Fd listen_at(const Address& address) {
   bind_to(fd.get(), address);
   if (listen(fd.get(), kBacklog) != 0) refuse(address, errno);
   return fd;
+}
+
+void raise_file_limit() {
+  rlimit limit{};
+  getrlimit(RLIMIT_NOFILE, &limit);
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 }  // namespace weir::server

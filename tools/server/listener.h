@@ -31,4 +31,7 @@ Fd claim_port(Address& address);
 /// REQUIRES: claim_port(address) succeeded.
 Fd listen_at(const Address& address);
 
+/// Each connection needs a file or two, of thousands of them: takes what the system allows.
+void raise_file_limit();
+
 }  // namespace weir::server

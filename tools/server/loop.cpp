@@ -13,7 +13,6 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::size_t kMostQueued = 16;  // buffers in an outbox, before its source is paused: one message
-constexpr std::size_t kLeastQueued = 2;
 constexpr auto kTick = 20ms;
 
 }  // namespace
@@ -37,7 +36,7 @@ void Loop::run() {
     send_listed();
     wait(receiver().turn());
     dispatch();
-    tick();
+    tick_in_time();
   }
   end_requests();
 }
@@ -62,6 +61,13 @@ void Loop::wait(bool at_once) {
 void Loop::dispatch() {
   now_ = Clock::now();
   backend_->dispatch();
+}
+
+/// Not after each dispatch: a tick may have thousands to look at.
+void Loop::tick_in_time() {
+  if (now_ < next_tick_) return;
+  next_tick_ = now_ + kTick;
+  tick();
 }
 
 void Loop::on_ended(Operation operation, Outlet* outlet, int result) {
@@ -102,27 +108,27 @@ void Loop::note_accept(int result) {
 
 void Loop::push(Outlet& outlet, Loan&& loan) {
   outlet.outbox.push(std::move(loan));
-  count_backlog(outlet);
+  count_queued(outlet);
   if (!std::exchange(outlet.listed, true)) to_send_.push_back(&outlet);
 }
 
 void Loop::note_send(Outlet& outlet, int result) {
   outlet.outbox.sent(result);
   if (result < 0) outlet.outbox.discard();
-  count_backlog(outlet);
+  count_queued(outlet);
   if (!outlet.outbox.empty() && !std::exchange(outlet.listed, true)) to_send_.push_back(&outlet);
   on_sent(outlet, result);
 }
 
+/// None may have more than is left for all: so the more have something, the less the next may have.
 std::size_t Loop::outbox_limit() const {
-  return std::clamp(buffers_ / 2 / std::max<std::size_t>(backlogged_, 1), kLeastQueued, kMostQueued);
+  const std::size_t left = buffers_ / 2 - std::min(queued_, buffers_ / 2);
+  return std::clamp<std::size_t>(left, 1, kMostQueued);
 }
 
-void Loop::count_backlog(Outlet& outlet) {
-  const bool backlogged = !outlet.outbox.empty();
-  if (backlogged == outlet.backlogged) return;
-  outlet.backlogged = backlogged;
-  backlogged ? ++backlogged_ : --backlogged_;
+void Loop::count_queued(Outlet& outlet) {
+  queued_ += outlet.outbox.size();
+  queued_ -= std::exchange(outlet.counted, outlet.outbox.size());
 }
 
 void Loop::forget(Outlet& outlet) {

@@ -59,7 +59,7 @@ class Loop : private Backend::Events {
 
   void push(Outlet& outlet, Loan&& loan);
   /// Call it after a change of the outbox by others.
-  void count_backlog(Outlet& outlet);
+  void count_queued(Outlet& outlet);
   /// Most buffers in an outbox before its source is to be paused. Slow readers share half of what the thread's receives
   /// can use, so that they cannot starve the others.
   std::size_t outbox_limit() const;
@@ -74,6 +74,7 @@ class Loop : private Backend::Events {
   void end_requests();
   void wait(bool at_once);
   void dispatch();
+  void tick_in_time();
   void note_accept(int result);
   void note_send(Outlet& outlet, int result);
   void send_listed();
@@ -86,11 +87,12 @@ class Loop : private Backend::Events {
   const int finish_;
   bool finishing_ = false;
   bool accepting_ = false;
-  std::size_t backlogged_ = 0;
+  std::size_t queued_ = 0;  ///< in all outboxes
   std::uint64_t accepted_ = 0;
   std::uint64_t cut_ = 0;
   Clock::time_point now_ = Clock::now();
   Clock::time_point deadline_{};
+  Clock::time_point next_tick_{};
   Clock::time_point accept_again_{};  ///< after a failure, which would fail at once again
   std::vector<Outlet*> to_send_;
   RateLimit accept_log_;

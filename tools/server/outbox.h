@@ -51,7 +51,7 @@ struct Outlet {
 
   Fd socket;
   Outbox outbox;
-  bool backlogged = false;  ///< the loop counts its outbox as one with something in it
+  std::size_t counted = 0;  ///< of its outbox's buffers, by the loop
   bool listed = false;      ///< the loop has it on its list of outboxes to send
 };
 

@@ -1,7 +1,6 @@
 #include "service.h"
 
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <unistd.h>
 #include <weir/error.h>
 
@@ -27,14 +26,6 @@ struct Worker {
   std::uint64_t cut = 0;
   std::thread thread;
 };
-
-/// Each connection needs a file or two, of thousands of them: take what the system allows.
-void raise_file_limit() {
-  rlimit limit{};
-  getrlimit(RLIMIT_NOFILE, &limit);
-  limit.rlim_cur = limit.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &limit);
-}
 
 /// SIGINT and SIGTERM, kept from all threads: the main thread asks for them.
 sigset_t block_signals() {
