@@ -34,7 +34,8 @@ SizeCosts::SizeCosts(std::span<const std::uint32_t> sizes, SizePrices prices)
 void SizeCosts::Bounds::add(std::uint32_t bound) noexcept {
   bounds_[count_++] = bound;
   bounds_[count_] = UINT32_MAX;
-  for (auto bits = static_cast<std::size_t>(std::bit_width(bound)); bits < start_.size(); ++bits) {
+  for (auto bits = static_cast<std::size_t>(std::max<int>(static_cast<int>(std::bit_width(bound)), 1));
+       bits < start_.size(); ++bits) {
     const std::uint64_t least = (std::uint64_t{1} << (bits - 1)) + 1;
     if (bound < least) start_[bits] = count_;
   }
@@ -64,13 +65,13 @@ double SizeCosts::cost_of_rest(double left, double received) const noexcept {
 void SizeCosts::choose_rest(std::size_t index, double received) noexcept {
   double least = INFINITY;
   std::uint8_t best = 0;
-  for (std::uint8_t size = 0; size < count_; ++size) {
-    for_rest_[index] = size;
+  for (std::size_t size = 0; size < count_; ++size) {
+    for_rest_[index] = static_cast<std::uint8_t>(size);
     double cost = 0;
     for (int i = 0; i < kSamples; ++i) cost += cost_of_rest(received * kSamples / (i + 0.5) - received, received);
     if (cost < least) {
       least = cost;
-      best = size;
+      best = static_cast<std::uint8_t>(size);
     }
   }
   for_rest_[index] = best;
