@@ -15,11 +15,11 @@ class Case:
     load: list                # options of weir-load
     settings: dict = dataclasses.field(default_factory=dict)  # for weir's programs
     pool: str = "16m"         # for the others that have one
-    repeated: bool = False    # in each round; the others in the first only
+    rounds: int = 1
 
 
 def busy(name, title, connections, size):
-    return Case(name, title, figures.busy, ["--connections", connections, "--size", size], repeated=True)
+    return Case(name, title, figures.busy, ["--connections", connections, "--size", size], rounds=3)
 
 
 def wakes(name, title, size):
@@ -40,14 +40,14 @@ RECEIVE = [
     Case("idle", "what the kernel holds for 10,000 idle connections that have each spoken 16 KiB", figures.idle, [],
          {"WEIR_IDLE": "300"}),
     Case("slow", "1,000 connections with 4 KiB, beside 100 that do not read", figures.slow,
-         ["--connections", 1000, "--size", "4k"], repeated=True),
+         ["--connections", 1000, "--size", "4k"], rounds=2),
     Case("spin", "64 B, one connection, whose client looks for 50 us before it sleeps", figures.busy,
-         ["--connections", 1, "--size", "64", "--spin", 50], repeated=True),
+         ["--connections", 1, "--size", "64", "--spin", 50]),
 ]
 
 
 def relayed(size, title):
-    return Case(size, f"{title}, 64 connections", figures.relayed, ["--connections", 64, "--size", size], repeated=True)
+    return Case(size, f"{title}, 64 connections", figures.relayed, ["--connections", 64, "--size", size], rounds=3)
 
 
 PROXY = [

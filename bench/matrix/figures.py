@@ -108,11 +108,11 @@ def memory_figures(use, connections):
 
 
 def slow(bench, row, case):
-    """A run without the slow ones, then one with them."""
+    """A run without the slow ones, then one with them, measured when their sockets are full."""
     with bench.start(row, case) as server:
-        alone = bench.load(server, *case.load)
+        alone = bench.load(server, *case.load, warm_up=1)
     with bench.start(row, case) as server:
-        beside = bench.load(server, *case.load, "--slow", 100)
+        beside = bench.load(server, *case.load, "--slow", 100, warm_up=1)
         use = beside["server"]
         mapped = sum(pool["mapped_bytes"] for pool in bench.stat(server)["pools"]) if row.is_weir else None
     return {"alone": alone["messages_per_second"], "rate": beside["messages_per_second"],

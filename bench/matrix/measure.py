@@ -25,7 +25,7 @@ import servers
 import wanted
 
 FULL = {"rounds": 3, "seconds": 0.75, "warm_up": 0.25, "idle": 10_000, "relayed_idle": 3800, "wakes": 5}
-QUICK = {"rounds": 1, "seconds": 0.2, "warm_up": 0.1, "idle": 500, "relayed_idle": 300, "wakes": 2}
+QUICK = {"rounds": 1, "seconds": 0.2, "warm_up": 0.1, "idle": 1000, "relayed_idle": 300, "wakes": 2}
 
 
 def file_limit():
@@ -36,10 +36,10 @@ def file_limit():
 
 
 def in_turns(bench, rows, chosen, rounds):
-    """{row: {case: [figures of a round, ...]}}, and what failed. All rows take turns, so that what disturbs one disturbs
-    all; each round begins with another."""
+    """{row: {case: [figures of a round, ...]}}, and what failed. All rows take turns, so that what disturbs one
+    disturbs all; each round begins with another."""
     values, failures = {row.name: {} for row in rows}, []
-    jobs = [(turn, case) for turn in range(rounds) for case in chosen if turn == 0 or case.repeated]
+    jobs = [(turn, case) for turn in range(rounds) for case in chosen if turn < case.rounds]
     steps = progress.Progress(len(jobs) * len(rows))
     for turn, case in jobs:
         for i in range(len(rows)):
@@ -115,8 +115,10 @@ def write(results, options):
 
 def notes_of(plan, bench, missing):
     notes = [f"left out: {name} is not installed" for name in missing]
-    if plan["idle"] != bench.idle:
-        notes.append(f"{bench.idle} idle connections, not {plan['idle']}: for more, raise `ulimit -n`")
+    if plan is QUICK:
+        notes.append(f"a short run, of {bench.idle} idle connections only ({bench.relayed_idle} relayed)")
+    elif plan["idle"] != bench.idle:
+        notes.append(f"{bench.idle} idle connections only: for more, raise `ulimit -n`")
     if not figures.slabs():
         notes.append("the kernel's memory is not shown: only root may read /proc/slabinfo")
     return notes

@@ -55,9 +55,9 @@ def of_goals(results):
 def markdown(results):
     plan, load = results["plan"], results["load"]
     lines = [f"# {results['title']}", "",
-             f"Medians, written by `{results['command']}` on {results['date']}. Rounds: {plan['rounds']}, in which all "
-             f"servers take turns of {plan['seconds']} s, on a processor of their own; weir-load, which compares every "
-             "byte, has another.", ""]
+             f"Medians, written by `{results['command']}` on {results['date']}. Rounds: up to {plan['rounds']}, in "
+             f"which all servers take turns of {plan['seconds']} s, on a processor of their own; weir-load, which "
+             "compares every byte, has another.", ""]
     lines += [f"- {name}: {what}" for name, what in results["machine"].items()]
     lines.append(f"- load average before and after: {load['before']:.1f}, {load['after']:.1f} (about 2 is the "
                  "measurement itself; the more, the less the figures say)")

@@ -76,6 +76,8 @@ class Running(live.Server):
     def __exit__(self, kind, *_):
         ended_itself = self.process.poll() is not None
         status = self.stop()
+        if kind is KeyboardInterrupt:  # which the server had too
+            return
         wrong = ended_itself or status not in ((0,) if self.row.is_weir else (0, -signal.SIGTERM))
         if wrong or (self.row.is_weir and "are back: NO" in self.said()):
             said = (self.said().splitlines() or ["nothing"])[-1]
