@@ -127,11 +127,9 @@ RingSlots& ReceiverState::choose_ring(Connection& connection) noexcept {
 /// Without stock it looks for a buffer only when there is data, else it would end at once with -ENOBUFS.
 ReceiverState::Outcome ReceiverState::receive_from_ring(std::uint32_t slot) noexcept {
   Connection& connection = connections_[slot];
-  const StrategyFacts& facts = *connection.strategy;
   const RingSlots& slots = choose_ring(connection);
-  const bool polls_first = slots.stock() == 0 || (facts.lazy && !connection.has_data);
   const Requests::FromRing how{
-      .group = slots.group(), .polls_first = polls_first, .bundles = facts.ring == Ring::bundle};
+      .group = slots.group(), .polls_first = slots.stock() == 0, .bundles = connection.strategy->ring == Ring::bundle};
   return note_asked(slot, Request::from_ring,
                     requests_->receive_from_ring(name_of(Kind::receive, slot), connection.fd, how));
 }
