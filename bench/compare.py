@@ -10,12 +10,12 @@ import shutil
 import statistics
 import subprocess
 import sys
-import time
 
 import goals
 import machine
 import peers
 import plot
+import progress
 import table
 
 FULL = {"turns": 7, "milliseconds": 10, "memory turns": 3}
@@ -42,37 +42,18 @@ def results_of(done):
     return {words[0]: float(words[1]) for words in lines if len(words) == 2}
 
 
-class Progress:
-    """Where the work is: one changing line on a terminal, else a line a turn."""
-
-    def __init__(self, steps):
-        self.steps, self.done, self.began = steps, 0, time.monotonic()
-
-    def step(self, what, turn_begins):
-        line = f"{self.done * 100 // self.steps:3} %  {time.monotonic() - self.began:4.0f} s  {what}"
-        if sys.stdout.isatty():
-            print(f"\r\033[K{line}", end="", flush=True)
-        elif turn_begins:
-            print(line, flush=True)
-        self.done += 1
-
-    def end(self):
-        if sys.stdout.isatty():
-            print("\r\033[K", end="")
-
-
 def in_turns(found, plan, failures):
     """Everything measured: {peer: {workload: [value, ...]}}. Peers take turns, so that what disturbs one disturbs all;
     each turn begins with another."""
     values = {peer.name: {} for peer in found}
     jobs = [("time", plan["milliseconds"], plan["turns"]), ("set-up", None, plan["turns"]),
             ("resident", None, plan["memory turns"]), ("same-size", None, plan["memory turns"])]
-    progress = Progress(sum(turns for _, _, turns in jobs) * len(found))
+    steps = progress.Progress(sum(turns for _, _, turns in jobs) * len(found))
     for job, number, turns in jobs:
         for turn in range(turns):
             for i in range(len(found)):
                 peer = found[(turn + i) % len(found)]
-                progress.step(f"{job}, turn {turn + 1} of {turns}: {peer.name}", i == 0)
+                steps.step(f"{job}, turn {turn + 1} of {turns}: {peer.name}", i == 0)
                 try:
                     measured = results_of(run(peer, job, *([number] if number else [])))
                 except Failed as failure:
@@ -82,7 +63,7 @@ def in_turns(found, plan, failures):
                     continue
                 for workload, value in measured.items():
                     values[peer.name].setdefault(workload, []).append(value)
-    progress.end()
+    steps.end()
     return values
 
 

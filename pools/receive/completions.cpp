@@ -49,9 +49,9 @@ ReceiverState::Delivery ReceiverState::accept(const epoll_event& event) noexcept
     return {};
   }
   Loan buffer = buffers_->finish(slot);
-  const int result = os::receive(connection.fd, buffer.bytes());
-  buffer.truncate(static_cast<std::uint32_t>(std::max(result, 0)));
-  return accept_result(slot, result, true, std::move(buffer));
+  const Received received{os::receive(connection.fd, buffer.bytes()), buffer.size(), true};
+  buffer.truncate(static_cast<std::uint32_t>(std::max(received.result, 0)));
+  return accept_result(slot, received, std::move(buffer));
 }
 
 void ReceiverState::check_name(Requests::Name name) const noexcept {
@@ -82,35 +82,36 @@ ReceiverState::Delivery ReceiverState::accept_poll(std::uint32_t slot, int resul
 }
 
 ReceiverState::Delivery ReceiverState::accept_receive(std::uint32_t slot, const io_uring_cqe& cqe) noexcept {
-  const Connection& connection = connections_[slot];
+  const Received received{cqe.res, capacity_of(slot), (cqe.flags & IORING_CQE_F_MORE) == 0};
   Loan data = data_of(slot, cqe);
-  const bool last = (cqe.flags & IORING_CQE_F_MORE) == 0;
-  if (last && connection.uses_ring()) groups_.note_ended(connection.group);
-  Delivery delivery = accept_result(slot, cqe.res, last, std::move(data));
+  const Connection& connection = connections_[slot];
+  if (received.last && connection.uses_ring()) groups_.note_ended(connection.group);
+  Delivery delivery = accept_result(slot, received, std::move(data));
   delivery.more = rest_.bytes > 0;
   return delivery;
 }
 
-/// `last`: the request has ended. A multishot that polled first, and found data and the end at once, says nothing of
-/// the end on local sockets: it is armed again.
-ReceiverState::Delivery ReceiverState::accept_result(std::uint32_t slot, int result, bool last, Loan data) noexcept {
+ReceiverState::Delivery ReceiverState::accept_result(std::uint32_t slot, const Received& received, Loan data) noexcept {
   Connection& connection = connections_[slot];
-  const bool stale = connection.request == Request::from_ring && is_stale(connection);
-  connection.note_receive(result, last, idle_.now(), stale);
-  const bool polled_first = std::exchange(connection.polled_first, false);
-  const bool hides_end = polled_first && result > 0 && connection.inflow != nullptr && os::peek(connection.fd) == 0;
+  connection.note_receive(received.result, received.capacity, received.last, idle_.now());
   Delivery delivery;
-  if (result > 0) {
+  if (received.result > 0) {
     delivery = deliver(slot, std::move(data));
-  } else if (result != -ENOBUFS) {
-    delivery = deliver_end(slot, result);
+  } else if (received.result != -ENOBUFS) {
+    delivery = deliver_end(slot, received.result);
   } else {
     add_alone(record_->enobufs, 1);
     if (takes_now(connection)) delivery = receive_now(slot);
   }
-  if (connection.request == Request::from_ring && (hides_end || is_misplaced(connection))) cancel(slot);
+  if (connection.request == Request::from_ring && is_misplaced(connection)) cancel(slot);
   settle(slot);
   return delivery;
+}
+
+/// Of the buffers that the connection's request is for.
+std::uint32_t ReceiverState::capacity_of(std::uint32_t slot) noexcept {
+  const Connection& connection = connections_[slot];
+  return connection.uses_ring() ? groups_[connection.group].buffer_bytes() : buffers_->bytes(slot);
 }
 
 /// The buffer that comes back with the completion, if any does; what more a bundle brings is for next().
@@ -173,7 +174,7 @@ ReceiverState::Delivery ReceiverState::receive_now(std::uint32_t slot) noexcept 
   Loan data = parked_.empty() ? lend(connection.predictor.predict()) : Loan{};
   if (!data) return park_or_end(slot);
   const int result = os::receive(connection.fd, data.bytes());
-  connection.note_taken(result, idle_.now());
+  connection.note_taken(result, data.size(), idle_.now());
   if (result <= 0) return deliver_end(slot, result);
   data.truncate(static_cast<std::uint32_t>(result));
   return deliver(slot, std::move(data));
@@ -212,11 +213,6 @@ ReceiverState::Delivery ReceiverState::tell_end(std::uint32_t slot, int result) 
   Inflow* const inflow = connections_[slot].inflow;
   detach(*inflow);
   return {inflow, {Loan{}, -result}};
-}
-
-/// Its ring has not buffers of the predicted size.
-bool ReceiverState::is_stale(const Connection& connection) noexcept {
-  return connection.strategy->sized && groups_[connection.group].buffer_bytes() != connection.predictor.predict();
 }
 
 /// A smaller or larger ring would suit it.

@@ -40,11 +40,11 @@ void Connection::note_poll(int result) noexcept {
   lapse = Lapse::none;
 }
 
-void Connection::note_receive(int result, bool ended, os::Time now, bool stale) noexcept {
+void Connection::note_receive(int result, std::uint32_t capacity, bool ended, os::Time now) noexcept {
   const bool waited = request == Request::wait || request == Request::from_ring;
   if (ended) note_end(result);
   if (result > 0) {
-    if (!stale) predictor.observe(static_cast<std::uint32_t>(result));
+    predictor.observe(static_cast<std::uint32_t>(result), capacity);
     note_data(now);
   } else if (result == -EAGAIN) {
     has_data = false;
@@ -54,10 +54,10 @@ void Connection::note_receive(int result, bool ended, os::Time now, bool stale) 
   }
 }
 
-void Connection::note_taken(int result, os::Time now) noexcept {
+void Connection::note_taken(int result, std::uint32_t capacity, os::Time now) noexcept {
   has_data = false;
   if (result <= 0) return;
-  predictor.observe(static_cast<std::uint32_t>(result));
+  predictor.observe(static_cast<std::uint32_t>(result), capacity);
   note_data(now);
 }
 

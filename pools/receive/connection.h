@@ -35,15 +35,14 @@ struct Connection {
 
   Inflow* inflow = nullptr;  ///< nullptr: stopped, nothing is delivered any more
   int fd = -1;
-  int end = kNoEnd;           ///< the result that ended it, not delivered yet
-  bool used = false;          ///< false: the slot is in the free list
-  bool wanted = false;        ///< the user wants data
-  bool cancelling = false;    ///< the request's cancel is queued or with the kernel
-  bool has_data = false;      ///< a poll said so, or a receive that found no buffer
-  bool silent = false;        ///< it waits by poll, whatever its strategy, until there is data
-  bool retried = false;       ///< its ring was given a buffer for its data, and others were faster
-  bool polled_first = false;  ///< its multishot looks for data before it looks for a buffer, and has told of none yet
-  bool promised = false;      ///< a buffer of the group is for its request
+  int end = kNoEnd;         ///< the result that ended it, not delivered yet
+  bool used = false;        ///< false: the slot is in the free list
+  bool wanted = false;      ///< the user wants data
+  bool cancelling = false;  ///< the request's cancel is queued or with the kernel
+  bool has_data = false;    ///< a poll said so, or a receive that found no buffer
+  bool silent = false;      ///< it waits by poll, whatever its strategy, until there is data
+  bool retried = false;     ///< its ring was given a buffer for its data, and others were faster
+  bool promised = false;    ///< a buffer of the group is for its request
   Request request = Request::none;
   Queue queue = Queue::none;
   Lapse lapse = Lapse::none;
@@ -70,10 +69,10 @@ struct Connection {
   void renew() noexcept;
   /// The result of its request; `ended`: the kernel has it no more.
   void note_poll(int result) noexcept;
-  /// `stale`: the buffer was not of the predicted size.
-  void note_receive(int result, bool ended, os::Time now, bool stale) noexcept;
+  /// `capacity`: of the buffer, where there was one.
+  void note_receive(int result, std::uint32_t capacity, bool ended, os::Time now) noexcept;
   /// A receive of what a poll has told of, outside of any request.
-  void note_taken(int result, os::Time now) noexcept;
+  void note_taken(int result, std::uint32_t capacity, os::Time now) noexcept;
 
  private:
   bool comes_often() const noexcept;

@@ -46,6 +46,8 @@ ReceiverState::ReceiverState(Pool& pool, std::unique_ptr<Requests> requests, Gro
       features_(features),
       strategy_(default_strategy(options_, *requests, features)),
       sizes_(receive_sizes(pool.state())),
+      single_costs_(sizes_, kSinglePrices),
+      ring_costs_(sizes_, kMultishotPrices),
       requests_(std::move(requests)),
       groups_(std::move(groups)),
       parking_(pool.state(), sizes_.size()),
@@ -53,7 +55,8 @@ ReceiverState::ReceiverState(Pool& pool, std::unique_ptr<Requests> requests, Gro
       buffers_(std::make_unique<RequestBuffers>(pool.state())),
       idle_(options_) {
   const StrategyFacts& facts = resolve(strategy_);
-  if (facts.ring != Ring::none) groups_.need(facts, facts.sized ? Predictor(sizes_).predict() : options_.receive_bytes);
+  if (facts.ring != Ring::none)
+    groups_.need(facts, facts.sized ? Predictor(ring_costs_).predict() : options_.receive_bytes);
   record_->pool = pool.state().id();
   record_->thread = os::thread_id();
   record_->strategy = static_cast<std::uint32_t>(strategy_);
@@ -129,7 +132,7 @@ void ReceiverState::start(Inflow& inflow, int fd, Strategy strategy) {
   if (facts.ring == Ring::slice && os::is_datagram(fd)) {
     throw Error(EPROTOTYPE, "ring_incremental would cut datagrams short: choose another strategy for this socket");
   }
-  const Predictor predictor(sizes_);
+  const Predictor predictor(facts.sized ? ring_costs_ : single_costs_);
   std::uint8_t group = 0;
   if (facts.ring != Ring::none) group = groups_.need(facts, facts.sized ? predictor.predict() : options_.receive_bytes);
   const std::uint32_t slot = take_slot();

@@ -56,6 +56,12 @@ class ReceiverState {
     std::uint32_t bytes = 0;
   };
 
+  struct Received {
+    int result;
+    std::uint32_t capacity;  ///< of the buffer
+    bool last;               ///< the request has ended
+  };
+
   ReceiverState(Pool& pool, std::unique_ptr<Requests> requests, Groups groups, os::ReceiveFeatures features);
 
   // receiver_state.cpp: what a connection is, from its start to its end
@@ -71,8 +77,9 @@ class ReceiverState {
   void check_name(Requests::Name name) const noexcept;
   Delivery accept_poll(std::uint32_t slot, int result) noexcept;
   Delivery accept_receive(std::uint32_t slot, const io_uring_cqe& cqe) noexcept;
-  Delivery accept_result(std::uint32_t slot, int result, bool last, Loan data) noexcept;
+  Delivery accept_result(std::uint32_t slot, const Received& received, Loan data) noexcept;
   Delivery accept_event() noexcept;
+  std::uint32_t capacity_of(std::uint32_t slot) noexcept;
   Loan data_of(std::uint32_t slot, const io_uring_cqe& cqe) noexcept;
   Delivery next_kept() noexcept;
   Delivery receive_now(std::uint32_t slot) noexcept;
@@ -81,7 +88,6 @@ class ReceiverState {
   Delivery deliver_end(std::uint32_t slot, int result) noexcept;
   Delivery tell_end(std::uint32_t slot, int result) noexcept;
   bool takes_now(const Connection& connection) const noexcept;
-  bool is_stale(const Connection& connection) noexcept;
   bool is_misplaced(const Connection& connection) const noexcept;
 
   // turn.cpp: what is asked of the kernel. Each is false when the submission queue was too short for all of it.
@@ -108,6 +114,8 @@ class ReceiverState {
   const os::ReceiveFeatures features_;
   const Strategy strategy_;           ///< of connections that name none: never automatic
   std::vector<std::uint32_t> sizes_;  ///< of the buffers for single receives
+  const SizeCosts single_costs_;
+  const SizeCosts ring_costs_;
   std::unique_ptr<Requests> requests_;
   Groups groups_;
   Parking parking_;

@@ -25,6 +25,8 @@ class RequestBuffers final : public KernelHolder {
   void submit(std::uint32_t connection, Loan&& loan) noexcept;
   /// It comes back, whole. REQUIRES: the request has ended.
   Loan finish(std::uint32_t connection) noexcept;
+  /// The size of its loan; 0 where it has none.
+  std::uint32_t bytes(std::uint32_t connection) const noexcept { return held_[connection].size; }
   std::size_t count() const noexcept { return count_; }
 
   void visit_held(const std::function<void(std::byte*)>& visit) const override;

@@ -128,12 +128,10 @@ RingSlots& ReceiverState::choose_ring(Connection& connection) noexcept {
 /// Without stock it looks for a buffer only when there is data, else it would end at once with -ENOBUFS.
 ReceiverState::Outcome ReceiverState::receive_from_ring(std::uint32_t slot) noexcept {
   Connection& connection = connections_[slot];
-  const StrategyFacts& facts = *connection.strategy;
   const RingSlots& slots = choose_ring(connection);
   if (slots.stock() == 0 && parked_.empty()) groups_.replenish(connection.group, idle_.now());
-  connection.polled_first = slots.stock() == 0 || (facts.lazy && !connection.has_data);
   const Requests::FromRing how{
-      .group = slots.group(), .polls_first = connection.polled_first, .bundles = facts.ring == Ring::bundle};
+      .group = slots.group(), .polls_first = slots.stock() == 0, .bundles = connection.strategy->ring == Ring::bundle};
   return note_asked(slot, Request::from_ring,
                     requests_->receive_from_ring(name_of(Kind::receive, slot), connection.fd, how));
 }

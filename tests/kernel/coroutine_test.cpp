@@ -142,9 +142,7 @@ TEST_P(CoroutineTest, AResetIsAnError) {
   const Task task = listen(*world.receiver, peer);
   world.speak(peer, 100);
   world.run_until_whole();
-  const linger at_once{.l_onoff = 1, .l_linger = 0};
-  setsockopt(peer.sockets.far.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
-  peer.sockets.far.reset();
+  testing::close_with_reset(peer.sockets.far);
   world.run_until([&] { return peer.ended; });
   EXPECT_EQ(peer.error, ECONNRESET);
   world.end();

@@ -61,9 +61,7 @@ TEST_P(EndFacts, AResetIsECONNRESETWithoutABuffer) {
   sockets_ = tcp_pair();
   arm();
   submit();
-  const linger at_once{.l_onoff = 1, .l_linger = 0};
-  setsockopt(sockets_.far.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
-  sockets_.far.reset();
+  close_with_reset(sockets_.far);
   expect_end(-ECONNRESET);
 }
 

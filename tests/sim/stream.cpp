@@ -27,12 +27,18 @@ std::span<const std::byte> piece(std::uint64_t id, std::uint64_t at, std::size_t
   return std::span(noise()).subspan(from, std::min(most, kPeriod - from));
 }
 
+/// Where no program may write, in a checked build.
+__attribute__((no_sanitize("address"))) void write_as_kernel(std::span<const std::byte> from, std::byte* to) {
+  const std::byte* const data = from.data();
+  for (std::size_t i = 0, count = from.size(); i < count; ++i) to[i] = data[i];
+}
+
 }  // namespace
 
 void write_stream(std::span<std::byte> bytes, std::uint64_t id, std::uint64_t at) {
   for (std::size_t done = 0; done < bytes.size();) {
     const auto next = piece(id, at + done, bytes.size() - done);
-    std::copy(next.begin(), next.end(), bytes.begin() + static_cast<std::ptrdiff_t>(done));
+    write_as_kernel(next, bytes.data() + done);
     done += next.size();
   }
 }

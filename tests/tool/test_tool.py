@@ -224,7 +224,7 @@ class AloneTest(ToolTest):
         answer = self.weir_among(2, "stat")
         self.assertEqual((answer.returncode, answer.stdout), (2, ""))
         self.assertRegex(answer.stderr, r"\Aweir: several processes have pools, so give a PID:\n"
-                         r"  weir stat \d+ +weir-test-hol\w*\n  weir stat \d+ +weir-test-hol\w*\n\Z")
+                         r"  \d+ +weir-test-hol\w*\n  \d+ +weir-test-hol\w*\n\Z")
 
     def test_process_in_a_container(self):
         """It calls itself 1, and is found by the number that it has here."""

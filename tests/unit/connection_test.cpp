@@ -9,12 +9,13 @@ namespace weir::detail {
 namespace {
 
 constexpr std::array<std::uint32_t, 1> kSizes{4096};
+const SizeCosts kCosts(kSizes, kSinglePrices);
 const os::Time kNow = os::Time(std::chrono::hours(1));
 
 Connection connection_of(Strategy strategy) {
   Connection connection;
   connection.strategy = &facts_of(strategy);
-  connection.predictor = Predictor(kSizes);
+  connection.predictor = Predictor(kCosts);
   connection.wanted = true;
   return connection;
 }
@@ -25,7 +26,7 @@ void answer(Connection& connection, int result) {
   if (connection.request == Request::poll) {
     connection.note_poll(result);
   } else {
-    connection.note_receive(result, true, kNow, false);
+    connection.note_receive(result, kSizes[0], true, kNow);
   }
 }
 
@@ -56,7 +57,7 @@ TEST(Connection, PollAdaptiveWaitsWithABufferWhileDataComesOften) {
   os::Time now = kNow;
   const auto data_after = [&](std::chrono::milliseconds pause) {
     now += pause;
-    connection.note_taken(100, now);
+    connection.note_taken(100, kSizes[0], now);
   };
   connection.active = now;
   for (int i = 0; i < 4; ++i) data_after(std::chrono::milliseconds(1));

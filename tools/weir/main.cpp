@@ -23,7 +23,7 @@ int fail(const std::string& line, int exit_code) {
 /// The command line, and the subcommand that it chose.
 struct CommandLine {
   CLI::App app{"Looks at the I/O buffer pools of running programs."};
-  StatTarget target;
+  Target target;
   bool json = false;
   std::function<void()> chosen;
 
@@ -32,7 +32,8 @@ struct CommandLine {
     app.require_subcommand(1);
     app.set_version_flag("--version",
                          fmt::format("weir {} (reads segments of version {})", WEIR_VERSION, detail::kSegmentVersion));
-    add_stat();
+    add_reading("stat", "Show a process's pools: who holds the buffers, the memory's grade, the receivers.",
+                [this] { run_stat(target, json); });
     add("ls", "List the processes that have pools.", [this] { run_ls(json); });
     add("env", "Show every WEIR_* variable: its value, its meaning and what it takes.", [this] { run_env(json); });
   }
@@ -44,14 +45,15 @@ struct CommandLine {
     return command;
   }
 
-  void add_stat() {
-    CLI::App* stat = add("stat", "Show a process's pools: who holds the buffers, the memory's grade, the receivers.",
-                         [this] { run_stat(target, json); });
-    auto* pid = stat->add_option("PID", target.pid, "The process; needed only when several have pools");
+  /// A subcommand that looks into a process or a file.
+  CLI::App* add_reading(const char* name, const char* meaning, std::function<void()> run) {
+    CLI::App* command = add(name, meaning, std::move(run));
+    auto* pid = command->add_option("PID", target.pid, "The process; needed only when several have pools");
     pid->type_name("")->check(CLI::Range(1, std::numeric_limits<int>::max()).description(""));
-    stat->add_option("--segment", target.segment_path, "Read this file: /proc/PID/fd/N, or a copy of one")
+    command->add_option("--segment", target.segment_path, "Read this file: /proc/PID/fd/N, or a copy of one")
         ->type_name("FILE")
         ->excludes(pid);
+    return command;
   }
 };
 

@@ -1,0 +1,59 @@
+"""What the servers are put to."""
+import dataclasses
+import typing
+
+import figures
+
+GROWS = {"WEIR_BYTES": "4m", "WEIR_MAX_BYTES": "512m", "WEIR_GROW": "2m", "WEIR_DECAY": "1", "WEIR_IDLE": "300"}
+
+
+@dataclasses.dataclass
+class Case:
+    name: str
+    title: str
+    measure: typing.Callable  # (bench, row, case): figures by their names
+    load: list                # options of weir-load
+    settings: dict = dataclasses.field(default_factory=dict)  # for weir's programs
+    pool: str = "16m"         # for the others that have one
+    rounds: int = 1
+
+
+def busy(name, title, connections, size):
+    return Case(name, title, figures.busy, ["--connections", connections, "--size", size], rounds=3)
+
+
+def wakes(name, title, size):
+    return Case(name, title, figures.wake, ["--connections", 0, "--size", size], {"WEIR_BYTES": "256k"}, "256k")
+
+
+RECEIVE = [
+    busy("64", "64 B, 256 connections", 256, "64"),
+    busy("4k", "4 KiB, 256 connections", 256, "4k"),
+    busy("64k-16", "64 KiB, 16 connections", 16, "64k"),
+    busy("64k", "64 KiB, 256 connections", 256, "64k"),
+    busy("64k-1000", "64 KiB, 1,000 connections", 1000, "64k"),
+    busy("bimodal", "three of 64 B to one of 16 KiB, 256 connections", 256, "64,64,64,16k"),
+    wakes("wake-16k", "all of 10,000 wake at once with 16 KiB, from a pool of 256 KiB", "16k"),
+    wakes("wake-64", "the same with 64 B", "64"),
+    Case("memory", "memory of 10,000 idle connections that have all spoken 16 KiB at once", figures.memory,
+         ["--connections", 0, "--size", "16k"], GROWS),
+    Case("idle", "what the kernel holds for 10,000 idle connections that have each spoken 16 KiB", figures.idle, [],
+         {"WEIR_IDLE": "300"}),
+    Case("slow", "1,000 connections with 4 KiB, beside 100 that do not read", figures.slow,
+         ["--connections", 1000, "--size", "4k"], rounds=2),
+    Case("spin", "64 B, one connection, whose client looks for 50 us before it sleeps", figures.busy,
+         ["--connections", 1, "--size", "64", "--spin", 50]),
+]
+
+
+def relayed(size, title):
+    return Case(size, f"{title}, 64 connections", figures.relayed, ["--connections", 64, "--size", size], rounds=3)
+
+
+PROXY = [
+    relayed("64", "64 B"),
+    relayed("4k", "4 KiB"),
+    relayed("64k", "64 KiB"),
+    Case("memory", "memory of 3,800 idle connections that have all spoken 16 KiB at once", figures.relayed_memory,
+         ["--connections", 0, "--size", "16k"], {"WEIR_IDLE": "300"}),
+]

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "segment_reader.h"
+
+namespace weir::tool {
+
+/// What a subcommand looks into: a process, or a file that holds a segment; neither: the only process that has one.
+struct Target {
+  std::optional<int> pid;
+  std::string segment_path;
+};
+
+/// The target's segment, and whose it is.
+struct OpenTarget {
+  std::unique_ptr<SegmentReader> reader;
+  std::optional<pid_t> pid;  ///< none: a file was given
+};
+
+/// Throws Failure: there is none, there are several to choose from, it may not be looked into, or it is no segment.
+OpenTarget open_target(const Target& target);
+
+}  // namespace weir::tool
