@@ -217,7 +217,8 @@ ReceiverState::Delivery ReceiverState::tell_end(std::uint32_t slot, int result) 
 
 /// A smaller or larger ring would suit it.
 bool ReceiverState::is_misplaced(const Connection& connection) const noexcept {
-  return connection.strategy->sized && connection.armed_for != connection.predictor.predict();
+  return connection.strategy->sized &&
+         (connection.armed_for != connection.predictor.predict() || !connection.suits_ring());
 }
 
 }  // namespace weir::detail

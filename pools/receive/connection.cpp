@@ -15,23 +15,33 @@ using std::chrono::milliseconds;
 /// messages a second that is a ten-thousandth of a processor, while the buffer would lie idle for ten milliseconds
 /// each.
 constexpr milliseconds kOften{10};
-constexpr os::Time::duration kLongest = 4 * kOften;  // an hour of silence shall not count for more than a moment
+/// The same of a multishot receive, which has no buffer of its own: it is dearer than a poll when thousands that were
+/// silent have data at once, for then it finds its ring empty.
+constexpr milliseconds kOftenForRing{100};
+constexpr os::Time::duration kLongest = 4 * kOftenForRing;  // an hour of silence shall not count for more than a moment
 
 }  // namespace
 
 Request Connection::next_request() const noexcept {
-  if (strategy->ring != StrategyFacts::Ring::none) return silent && !has_data ? Request::poll : Request::from_ring;
+  if (strategy->ring != StrategyFacts::Ring::none && suits_ring()) {
+    return silent && !has_data ? Request::poll : Request::from_ring;
+  }
   if (has_data) return Request::take;
   const bool by_receive = strategy->wait == StrategyFacts::Wait::receive ||
-                          (strategy->wait == StrategyFacts::Wait::adaptive && comes_often());
-  return silent || !by_receive ? Request::poll : Request::wait;
+                          (strategy->wait == StrategyFacts::Wait::adaptive && pause < kOften);
+  return silent || !by_receive || strategy->ring != StrategyFacts::Ring::none ? Request::poll : Request::wait;
+}
+
+/// Large data is better received when a poll has told of it: the buffer that was used last is in the cache, while a
+/// ring's come round one after the other.
+bool Connection::suits_ring() const noexcept {
+  if (strategy->wait != StrategyFacts::Wait::adaptive) return true;
+  return pause < kOftenForRing && predictor.predict() <= kLargestOfRing;
 }
 
 void Connection::renew() noexcept {
   generation = static_cast<std::uint16_t>((generation + 1) % Requests::kGenerations);
 }
-
-bool Connection::comes_often() const noexcept { return pause < kOften; }
 
 void Connection::note_poll(int result) noexcept {
   note_end(result);

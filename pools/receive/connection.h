@@ -32,6 +32,7 @@ enum class Lapse : std::uint8_t { none, idle, deadline };
 /// One connection: what is wanted of it, what it has with the kernel, and which request is next by its strategy.
 struct Connection {
   static constexpr int kNoEnd = 1;
+  static constexpr std::uint32_t kLargestOfRing = 16384;  ///< predicted bytes that are adaptively received from a ring
 
   Inflow* inflow = nullptr;  ///< nullptr: stopped, nothing is delivered any more
   int fd = -1;
@@ -59,6 +60,8 @@ struct Connection {
   KeptLoans::List kept{};       ///< received, not delivered yet
 
   Request next_request() const noexcept;
+  /// Where its strategy has a ring: a multishot receive is right for its data as it came of late.
+  bool suits_ring() const noexcept;
   /// The request holds a buffer or kernel memory that a poll does not.
   bool can_fall_silent() const noexcept { return request == Request::wait || request == Request::from_ring; }
   /// The kernel picks its buffers, from the ring of its group.
@@ -75,7 +78,6 @@ struct Connection {
   void note_taken(int result, std::uint32_t capacity, os::Time now) noexcept;
 
  private:
-  bool comes_often() const noexcept;
   void note_data(os::Time now) noexcept;
   void note_end(int result) noexcept;
 };

@@ -15,10 +15,10 @@
 namespace weir::testing {
 
 /// All on an io_uring.
-inline constexpr std::array kStrategies{Strategy::ring,       Strategy::direct,          Strategy::poll_recv,
-                                        Strategy::poll_first, Strategy::poll_adaptive,   Strategy::ring_lazy,
-                                        Strategy::ring_sized, Strategy::ring_sized_lazy, Strategy::ring_incremental,
-                                        Strategy::ring_bundle};
+inline constexpr std::array kStrategies{Strategy::ring,          Strategy::direct,          Strategy::poll_recv,
+                                        Strategy::poll_first,    Strategy::poll_adaptive,   Strategy::ring_lazy,
+                                        Strategy::ring_sized,    Strategy::ring_sized_lazy, Strategy::ring_incremental,
+                                        Strategy::ring_adaptive, Strategy::ring_bundle};
 
 inline bool has_ring(Strategy strategy) { return std::string_view(name_of(strategy)).starts_with("ring"); }
 inline bool is_lazy(Strategy strategy) { return std::string_view(name_of(strategy)).ends_with("lazy"); }

@@ -46,11 +46,6 @@ int milliseconds_until(Clock::time_point until) {
   return static_cast<int>(std::clamp<decltype(left)>(left, 0, INT_MAX));
 }
 
-int try_send(const Outlet& outlet) {
-  const ssize_t sent = sendmsg(outlet.fd(), &outlet.outbox.message(), MSG_NOSIGNAL | MSG_DONTWAIT);
-  return sent < 0 ? -errno : static_cast<int>(sent);
-}
-
 int result_of_connect(const Outlet& outlet) {
   int error = 0;
   socklen_t length = sizeof error;
@@ -88,7 +83,7 @@ class EpollBackend final : public Backend {
 
   void send(Outlet& outlet) override {
     outlet.outbox.begin_send();
-    const int result = try_send(outlet);
+    const int result = outlet.try_send();
     if (result == -EAGAIN) return wait_for_room(Operation::send, outlet);
     ended_.push_back({Operation::send, &outlet, result});
   }
@@ -162,7 +157,7 @@ class EpollBackend final : public Backend {
     for (const epoll_event& event : std::span(ready).first(static_cast<std::size_t>(std::max(count, 0)))) {
       const auto operation = static_cast<Operation>(event.data.u64 & kOperationMask);
       auto* const outlet = reinterpret_cast<Outlet*>(event.data.u64 & ~kOperationMask);
-      const int result = operation == Operation::connect ? result_of_connect(*outlet) : try_send(*outlet);
+      const int result = operation == Operation::connect ? result_of_connect(*outlet) : outlet->try_send();
       if (result == -EAGAIN) continue;
       remove(outlets_, outlet->fd());
       ended_.push_back({operation, outlet, result});

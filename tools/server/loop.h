@@ -78,6 +78,7 @@ class Loop : private Backend::Events {
   void note_accept(int result);
   void note_send(Outlet& outlet, int result);
   void send_listed();
+  bool send_at_once(Outlet& outlet);
   void start_finishing();
 
   const Settings& settings_;
@@ -98,7 +99,7 @@ class Loop : private Backend::Events {
   RateLimit accept_log_;
 };
 
-/// Makes small answers leave at once.
-void send_at_once(int fd);
+/// Has the kernel not wait for more before small answers leave.
+void send_small_at_once(int fd);
 
 }  // namespace weir::server
