@@ -32,6 +32,7 @@ enum class Lapse : std::uint8_t { none, idle, deadline };
 /// One connection: what is wanted of it, what it has with the kernel, and which request is next by its strategy.
 struct Connection {
   static constexpr int kNoEnd = 1;
+  static constexpr std::chrono::milliseconds kPauseAtFirst{250};  ///< its fourth receive comes often, if all do
   static constexpr std::uint32_t kLargestOfRing = 16384;  ///< predicted bytes that are adaptively received from a ring
 
   Inflow* inflow = nullptr;  ///< nullptr: stopped, nothing is delivered any more
@@ -56,7 +57,7 @@ struct Connection {
   const StrategyFacts* strategy = nullptr;
   Predictor predictor{};
   os::Time active{};            ///< the last data, or the last time that it was started or resumed
-  os::Time::duration pause{0};  ///< between its receives: a moving average
+  os::Time::duration pause{kPauseAtFirst};  ///< between its receives: a moving average
   KeptLoans::List kept{};       ///< received, not delivered yet
 
   Request next_request() const noexcept;

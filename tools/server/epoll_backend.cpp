@@ -93,11 +93,12 @@ class EpollBackend final : public Backend {
     if (waits) ended_.push_back({operation, outlet, -ECANCELED});
   }
 
-  void wait(Clock::time_point until) override {
-    const int timeout = ended_.empty() ? milliseconds_until(until) : 0;
-    const int count = epoll_wait(inflows_.get(), ready_.data(), kMostEvents, timeout);
-    if (count < 0 && errno != EINTR) throw Error(errno, "the epoll cannot be waited for");
-    count_ = static_cast<std::size_t>(std::max(count, 0));
+  void wait(Clock::time_point until, Clock::time_point awake_until) override {
+    while (ended_.empty() && Clock::now() < awake_until) {
+      look(0);
+      if (count_ > 0) return;
+    }
+    look(ended_.empty() ? milliseconds_until(until) : 0);
   }
 
   void dispatch() override {
@@ -118,6 +119,12 @@ class EpollBackend final : public Backend {
     Outlet* outlet;
     int result;
   };
+
+  void look(int timeout) {
+    const int count = epoll_wait(inflows_.get(), ready_.data(), kMostEvents, timeout);
+    if (count < 0 && errno != EINTR) throw Error(errno, "the epoll cannot be waited for");
+    count_ = static_cast<std::size_t>(std::max(count, 0));
+  }
 
   void handle(const epoll_event& event) {
     if (receiver_.owns(event)) {
