@@ -56,9 +56,9 @@ struct Connection {
   std::uint32_t next = 0;        ///< in its queue, unless it is the last
   const StrategyFacts* strategy = nullptr;
   Predictor predictor{};
-  os::Time active{};            ///< the last data, or the last time that it was started or resumed
+  os::Time active{};                        ///< the last data, or the last time that it was started or resumed
   os::Time::duration pause{kPauseAtFirst};  ///< between its receives: a moving average
-  KeptLoans::List kept{};       ///< received, not delivered yet
+  KeptLoans::List kept{};                   ///< received, not delivered yet
 
   Request next_request() const noexcept;
   /// Where its strategy has a ring: a multishot receive is right for its data as it came of late.

@@ -28,6 +28,12 @@ Ring kind_of(const StrategyFacts& strategy) { return strategy.ring == Ring::slic
 
 Groups::Groups(PoolState& pool, io_uring* ring, std::uint16_t first) : pool_(pool), ring_(ring), first_(first) {}
 
+Groups::~Groups() {
+  for (const Group& group : groups_) {
+    if (group.requests > 0) pool_.leave_rings();
+  }
+}
+
 std::uint8_t Groups::find(Ring ring, bool lazy, std::uint32_t buffer_bytes) const noexcept {
   const auto found = std::find_if(groups_.begin(), groups_.end(), [&](const Group& group) {
     return group.ring == ring && group.lazy == lazy && group.slots->buffer_bytes() == buffer_bytes;
@@ -67,6 +73,14 @@ std::uint8_t Groups::need_or(const StrategyFacts& strategy, std::uint32_t bytes,
   }
 }
 
+void Groups::note_asked(std::uint8_t index) noexcept {
+  if (groups_[index].requests++ == 0) pool_.join_rings();
+}
+
+void Groups::note_ended(std::uint8_t index) noexcept {
+  if (--groups_[index].requests == 0) pool_.leave_rings();
+}
+
 void Groups::replenish(os::Time now) noexcept {
   for (std::uint8_t index = 0; index < groups_.size(); ++index) {
     if (groups_[index].requests > 0) replenish(index, now);
@@ -78,7 +92,9 @@ void Groups::replenish(std::uint8_t index, os::Time now) noexcept {
   const std::uint32_t left = group.slots->stock();
   if (left != group.filled) group.used = now;
   group.stock.note_used(group.filled - std::min(left, group.filled), now);
-  group.filled = group.lazy ? left : group.slots->replenish(group.stock.wanted());
+  const std::size_t share = std::max<std::size_t>(pool_.ring_share() / group.slots->buffer_bytes(), 1);
+  const auto wanted = static_cast<std::uint32_t>(std::min<std::size_t>(group.stock.wanted(), share));
+  group.filled = group.lazy ? left : group.slots->replenish(wanted);
 }
 
 os::Time Groups::idle_at(const Group& group) const noexcept {

@@ -19,6 +19,9 @@ class Groups {
 
   /// `ring`: nullptr where there is no io_uring, and no group either.
   Groups(PoolState& pool, io_uring* ring, std::uint16_t first);
+  ~Groups();
+  Groups(Groups&&) = default;
+  Groups& operator=(Groups&&) = delete;
 
   /// Index of the ring for receives of `bytes` by a strategy with rings. Throws Error.
   std::uint8_t need(const StrategyFacts& strategy, std::uint32_t bytes);
@@ -27,9 +30,9 @@ class Groups {
 
   RingSlots& operator[](std::uint8_t index) noexcept { return *groups_[index].slots; }
   /// A request that may use buffers of the ring is with the kernel, or is so no more.
-  void note_asked(std::uint8_t index) noexcept { ++groups_[index].requests; }
-  void note_ended(std::uint8_t index) noexcept { --groups_[index].requests; }
-  /// Has each that is in use hold what its demand asks for, as far as the pool has buffers.
+  void note_asked(std::uint8_t index) noexcept;
+  void note_ended(std::uint8_t index) noexcept;
+  /// Has each that is in use hold what its demand asks for, as far as its share of the pool goes and there are buffers.
   void replenish(os::Time now) noexcept;
   void replenish(std::uint8_t index, os::Time now) noexcept;
   /// Brings home what those hold that nobody has used for the idle time, and of which nobody waits for data.
