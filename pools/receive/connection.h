@@ -32,7 +32,6 @@ enum class Lapse : std::uint8_t { none, idle, deadline };
 /// One connection: what is wanted of it, what it has with the kernel, and which request is next by its strategy.
 struct Connection {
   static constexpr int kNoEnd = 1;
-  static constexpr std::chrono::milliseconds kPauseAtFirst{250};  ///< its fourth receive comes often, if all do
   static constexpr std::uint32_t kLargestOfRing = 16384;  ///< predicted bytes that are adaptively received from a ring
 
   Inflow* inflow = nullptr;  ///< nullptr: stopped, nothing is delivered any more
@@ -56,10 +55,12 @@ struct Connection {
   std::uint32_t next = 0;        ///< in its queue, unless it is the last
   const StrategyFacts* strategy = nullptr;
   Predictor predictor{};
-  os::Time active{};                        ///< the last data, or the last time that it was started or resumed
-  os::Time::duration pause{kPauseAtFirst};  ///< between its receives: a moving average
-  KeptLoans::List kept{};                   ///< received, not delivered yet
+  os::Time active{};            ///< the last data, or the last time that it was started or resumed
+  os::Time::duration pause{0};  ///< between its receives: a moving average
+  KeptLoans::List kept{};       ///< received, not delivered yet
 
+  /// Its `pause` until something is known: what begins quickly is trusted by its fourth receive, where it has a ring.
+  static os::Time::duration first_pause(const StrategyFacts& strategy) noexcept;
   Request next_request() const noexcept;
   /// Where its strategy has a ring: a multishot receive is right for its data as it came of late.
   bool suits_ring() const noexcept;
@@ -79,6 +80,7 @@ struct Connection {
   void note_taken(int result, std::uint32_t capacity, os::Time now) noexcept;
 
  private:
+  bool waits_by_receive() const noexcept;
   void note_data(os::Time now) noexcept;
   void note_end(int result) noexcept;
 };

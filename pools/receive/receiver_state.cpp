@@ -149,7 +149,8 @@ void ReceiverState::start(Inflow& inflow, int fd, Strategy strategy) {
                         .generation = generation,
                         .strategy = &facts,
                         .predictor = predictor,
-                        .active = idle_.now()};
+                        .active = idle_.now(),
+                        .pause = Connection::first_pause(facts)};
   connections_[slot].renew();
   inflow.receiver_ = this;
   inflow.slot_ = slot;
