@@ -37,14 +37,15 @@ struct Options {
   std::vector<int> nodes;                   ///< the system's numbers of those that memory is taken from; empty: all
   Placement placement = Placement::local;
   std::size_t grow_bytes = 0;  ///< a helper thread maps so much where memory is short, up to max_bytes; 0: none does
-  std::size_t low_water_bytes = 0;      ///< less free memory than this is short; 0: only when a class finds none
-  std::uint32_t decay_seconds = 0;      ///< the helper unmaps arenas that were unused for so long; 0: it does not
-  std::size_t slab_bytes = 2u << 20;    ///< most memory that a class takes at once: a power of two from 64 KiB to 2 MiB
-  Pages pages = Pages::automatic;       ///< automatic: 2 MiB hugetlb, or 1 GiB where whole ones fit and are free
-  bool strict = false;                  ///< true: refuse memory that is not exactly what `pages` asks for
-  bool trace = false;                   ///< true: note who borrows each buffer; slower
-  bool scrub = false;                   ///< true: overwrite each dropped buffer with zeros; slower
-  std::uint32_t receive_bytes = 16384;  ///< size of a receiver's buffers: of all in its ring, else of the largest
+  std::size_t low_water_bytes = 0;    ///< less free memory than this is short; 0: only when a class finds none
+  std::uint32_t decay_seconds = 0;    ///< the helper unmaps arenas that were unused for so long; 0: it does not
+  std::size_t slab_bytes = 2u << 20;  ///< most memory that a class takes at once: a power of two from 64 KiB to 2 MiB
+  Pages pages = Pages::automatic;     ///< automatic: 2 MiB hugetlb, or 1 GiB where whole ones fit and are free
+  bool strict = false;                ///< true: refuse memory that is not exactly what `pages` asks for
+  bool trace = false;                 ///< true: note who borrows each buffer; slower
+  bool scrub = false;                 ///< true: overwrite each dropped buffer with zeros; slower
+  std::uint32_t receive_bytes =
+      16384;  ///< size of the buffers in a receiver's ring; predicted ones are up to four times as large
   std::uint32_t ring_entries = 256;     ///< slots of a receiver's buffer ring: a power of two up to 32,768
   Strategy recv = Strategy::automatic;  ///< how a receiver gets data, where it is told nothing else
   /// A receive that waited for so long without data is cancelled, and the connection waits by poll; 0: never. A second:

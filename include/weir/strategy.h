@@ -11,7 +11,7 @@ namespace weir {
 /// kernel pick the buffer when data comes, by a receive that stays armed; they need Linux 6.0. The others but `direct`
 /// hold no buffer while a connection waits for its first data.
 enum class Strategy : std::uint8_t {
-  automatic,         ///< ring where the kernel can, else poll_adaptive; epoll where there is no io_uring
+  automatic,         ///< ring_adaptive where the kernel can, else poll_adaptive; epoll where there is no io_uring
   ring,              ///< one buffer ring for all connections, kept full
   direct,            ///< a receive that waits with a buffer of its own
   poll_recv,         ///< a poll before each receive: no buffer ever waits
@@ -23,6 +23,7 @@ enum class Strategy : std::uint8_t {
   ring_incremental,  ///< a ring of large buffers that are filled piece by piece; Linux 6.12, stream sockets
   ring_bundle,       ///< as ring, with several buffers a completion; Linux 6.10 but for 6.13 and 6.14
   epoll,             ///< no io_uring: readiness, then a receive
+  ring_adaptive,     ///< as ring_sized while small data comes often, else as poll_recv
 };
 
 /// All of them.

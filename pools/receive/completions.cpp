@@ -84,6 +84,8 @@ ReceiverState::Delivery ReceiverState::accept_poll(std::uint32_t slot, int resul
 ReceiverState::Delivery ReceiverState::accept_receive(std::uint32_t slot, const io_uring_cqe& cqe) noexcept {
   const Received received{cqe.res, capacity_of(slot), (cqe.flags & IORING_CQE_F_MORE) == 0};
   Loan data = data_of(slot, cqe);
+  const Connection& connection = connections_[slot];
+  if (received.last && connection.uses_ring()) groups_.note_ended(connection.group);
   Delivery delivery = accept_result(slot, received, std::move(data));
   delivery.more = rest_.bytes > 0;
   return delivery;
@@ -109,15 +111,14 @@ ReceiverState::Delivery ReceiverState::accept_result(std::uint32_t slot, const R
 /// Of the buffers that the connection's request is for.
 std::uint32_t ReceiverState::capacity_of(std::uint32_t slot) noexcept {
   const Connection& connection = connections_[slot];
-  const bool from_group = connection.request == Request::from_ring || connection.request == Request::borrow;
-  return from_group ? groups_[connection.group].buffer_bytes() : buffers_->bytes(slot);
+  return connection.uses_ring() ? groups_[connection.group].buffer_bytes() : buffers_->bytes(slot);
 }
 
 /// The buffer that comes back with the completion, if any does; what more a bundle brings is for next().
 Loan ReceiverState::data_of(std::uint32_t slot, const io_uring_cqe& cqe) noexcept {
   Connection& connection = connections_[slot];
   if (std::exchange(connection.promised, false)) groups_.settle_promise(connection.group);
-  if (connection.request != Request::from_ring && connection.request != Request::borrow) {
+  if (!connection.uses_ring()) {
     Loan own = buffers_->finish(slot);
     own.truncate(static_cast<std::uint32_t>(std::max(cqe.res, 0)));
     return own;
@@ -216,7 +217,8 @@ ReceiverState::Delivery ReceiverState::tell_end(std::uint32_t slot, int result) 
 
 /// A smaller or larger ring would suit it.
 bool ReceiverState::is_misplaced(const Connection& connection) const noexcept {
-  return connection.strategy->sized && connection.armed_for != connection.predictor.predict();
+  return connection.strategy->sized &&
+         (connection.armed_for != connection.predictor.predict() || !connection.suits_ring());
 }
 
 }  // namespace weir::detail

@@ -15,23 +15,40 @@ using std::chrono::milliseconds;
 /// messages a second that is a ten-thousandth of a processor, while the buffer would lie idle for ten milliseconds
 /// each.
 constexpr milliseconds kOften{10};
-constexpr os::Time::duration kLongest = 4 * kOften;  // an hour of silence shall not count for more than a moment
+/// The same for a multishot receive, which has no buffer of its own: it is dearer than a poll when thousands that were
+/// silent have data at once, for then it finds its ring empty.
+constexpr milliseconds kOftenForRing{100};
+
+bool has_ring(const StrategyFacts& strategy) { return strategy.ring != StrategyFacts::Ring::none; }
+milliseconds often(const StrategyFacts& strategy) { return has_ring(strategy) ? kOftenForRing : kOften; }
 
 }  // namespace
 
+os::Time::duration Connection::first_pause(const StrategyFacts& strategy) noexcept {
+  return has_ring(strategy) ? kOftenForRing * 5 / 2 : milliseconds(0);
+}
+
 Request Connection::next_request() const noexcept {
-  if (strategy->ring != StrategyFacts::Ring::none) return silent && !has_data ? Request::poll : Request::from_ring;
+  if (has_ring(*strategy) && suits_ring()) return silent && !has_data ? Request::poll : Request::from_ring;
   if (has_data) return Request::take;
-  const bool by_receive = strategy->wait == StrategyFacts::Wait::receive ||
-                          (strategy->wait == StrategyFacts::Wait::adaptive && comes_often());
-  return silent || !by_receive ? Request::poll : Request::wait;
+  return silent || has_ring(*strategy) || !waits_by_receive() ? Request::poll : Request::wait;
+}
+
+/// Large data is better received when a poll has told of it: the buffer that was used last is in the cache, while a
+/// ring's come round one after the other.
+bool Connection::suits_ring() const noexcept {
+  const bool is_large = strategy->wait == StrategyFacts::Wait::adaptive && predictor.predict() > kLargestOfRing;
+  return waits_by_receive() && !is_large;
+}
+
+bool Connection::waits_by_receive() const noexcept {
+  if (strategy->wait != StrategyFacts::Wait::adaptive) return strategy->wait == StrategyFacts::Wait::receive;
+  return pause < often(*strategy);
 }
 
 void Connection::renew() noexcept {
   generation = static_cast<std::uint16_t>((generation + 1) % Requests::kGenerations);
 }
-
-bool Connection::comes_often() const noexcept { return pause < kOften; }
 
 void Connection::note_poll(int result) noexcept {
   note_end(result);
@@ -62,7 +79,8 @@ void Connection::note_taken(int result, std::uint32_t capacity, os::Time now) no
 }
 
 void Connection::note_data(os::Time now) noexcept {
-  pause += (std::min<os::Time::duration>(now - active, kLongest) - pause) / 4;
+  const os::Time::duration longest = 4 * often(*strategy);  // an hour of silence shall not count for more than a moment
+  pause += (std::min(now - active, longest) - pause) / 4;
   active = now;
   has_data = false;
   silent = false;

@@ -32,6 +32,7 @@ enum class Lapse : std::uint8_t { none, idle, deadline };
 /// One connection: what is wanted of it, what it has with the kernel, and which request is next by its strategy.
 struct Connection {
   static constexpr int kNoEnd = 1;
+  static constexpr std::uint32_t kLargestOfRing = 16384;  ///< predicted bytes that are adaptively received from a ring
 
   Inflow* inflow = nullptr;  ///< nullptr: stopped, nothing is delivered any more
   int fd = -1;
@@ -58,9 +59,15 @@ struct Connection {
   os::Time::duration pause{0};  ///< between its receives: a moving average
   KeptLoans::List kept{};       ///< received, not delivered yet
 
+  /// Its `pause` until something is known: what begins quickly is trusted by its fourth receive, where it has a ring.
+  static os::Time::duration first_pause(const StrategyFacts& strategy) noexcept;
   Request next_request() const noexcept;
+  /// Where its strategy has a ring: a multishot receive is right for its data as it came of late.
+  bool suits_ring() const noexcept;
   /// The request holds a buffer or kernel memory that a poll does not.
   bool can_fall_silent() const noexcept { return request == Request::wait || request == Request::from_ring; }
+  /// The kernel picks its buffers, from the ring of its group.
+  bool uses_ring() const noexcept { return request == Request::from_ring || request == Request::borrow; }
   bool has_undelivered() const noexcept { return !kept.empty() || end != kNoEnd; }
 
   /// What the kernel may still say of requests so far is of no concern any more.
@@ -73,7 +80,7 @@ struct Connection {
   void note_taken(int result, std::uint32_t capacity, os::Time now) noexcept;
 
  private:
-  bool comes_often() const noexcept;
+  bool waits_by_receive() const noexcept;
   void note_data(os::Time now) noexcept;
   void note_end(int result) noexcept;
 };

@@ -28,6 +28,12 @@ Ring kind_of(const StrategyFacts& strategy) { return strategy.ring == Ring::slic
 
 Groups::Groups(PoolState& pool, io_uring* ring, std::uint16_t first) : pool_(pool), ring_(ring), first_(first) {}
 
+Groups::~Groups() {
+  for (const Group& group : groups_) {
+    if (group.requests > 0) pool_.leave_rings();
+  }
+}
+
 std::uint8_t Groups::find(Ring ring, bool lazy, std::uint32_t buffer_bytes) const noexcept {
   const auto found = std::find_if(groups_.begin(), groups_.end(), [&](const Group& group) {
     return group.ring == ring && group.lazy == lazy && group.slots->buffer_bytes() == buffer_bytes;
@@ -48,7 +54,7 @@ std::uint8_t Groups::need(const StrategyFacts& strategy, std::uint32_t bytes) {
   const auto entries =
       slices ? static_cast<std::uint32_t>(std::bit_floor(std::max<std::uint64_t>(fit, 1))) : options.ring_entries;
   const auto number = static_cast<std::uint16_t>(first_ + groups_.size());
-  groups_.push_back({ring, strategy.lazy, nullptr});
+  groups_.push_back({.ring = ring, .lazy = strategy.lazy, .slots = nullptr, .stock = Stock(entries)});
   try {
     groups_.back().slots.reset(
         new RingSlots(pool_, *ring_, number, entries, buffer_bytes, slices ? Fill::slices : Fill::whole));
@@ -67,10 +73,48 @@ std::uint8_t Groups::need_or(const StrategyFacts& strategy, std::uint32_t bytes,
   }
 }
 
-void Groups::replenish() noexcept {
-  for (const Group& group : groups_) {
-    if (!group.lazy) group.slots->replenish(group.slots->entries());
+void Groups::note_asked(std::uint8_t index) noexcept {
+  if (groups_[index].requests++ == 0) pool_.join_rings();
+}
+
+void Groups::note_ended(std::uint8_t index) noexcept {
+  if (--groups_[index].requests == 0) pool_.leave_rings();
+}
+
+void Groups::replenish(os::Time now) noexcept {
+  for (std::uint8_t index = 0; index < groups_.size(); ++index) {
+    if (groups_[index].requests > 0) replenish(index, now);
   }
+}
+
+void Groups::replenish(std::uint8_t index, os::Time now) noexcept {
+  Group& group = groups_[index];
+  const std::uint32_t left = group.slots->stock();
+  if (left != group.filled) group.used = now;
+  group.stock.note_used(group.filled - std::min(left, group.filled), now);
+  const std::size_t share = std::max<std::size_t>(pool_.ring_share() / group.slots->buffer_bytes(), 1);
+  const auto wanted = static_cast<std::uint32_t>(std::min<std::size_t>(group.stock.wanted(), share));
+  group.filled = group.lazy ? left : group.slots->replenish(wanted);
+}
+
+os::Time Groups::idle_at(const Group& group) const noexcept {
+  const std::chrono::milliseconds idle{pool_.options().idle_ms};
+  const bool is_used = group.requests > 0 || group.slots->stock() == 0 || idle.count() == 0;
+  return is_used ? os::Time::max() : group.used + idle;
+}
+
+void Groups::withdraw_idle(os::Time now) noexcept {
+  for (Group& group : groups_) {
+    if (idle_at(group) > now) continue;
+    group.slots->withdraw();
+    group.filled = 0;
+  }
+}
+
+os::Time Groups::next_idle() const noexcept {
+  os::Time next = os::Time::max();
+  for (const Group& group : groups_) next = std::min(next, idle_at(group));
+  return next;
 }
 
 std::uint8_t Groups::lender() const noexcept {

@@ -5,6 +5,8 @@
 #include <vector>
 
 #include "core/strategies.h"
+#include "os/clock.h"
+#include "receive/stock.h"
 #include "ring/ring_slots.h"
 
 namespace weir::detail {
@@ -17,6 +19,9 @@ class Groups {
 
   /// `ring`: nullptr where there is no io_uring, and no group either.
   Groups(PoolState& pool, io_uring* ring, std::uint16_t first);
+  ~Groups();
+  Groups(Groups&&) = default;
+  Groups& operator=(Groups&&) = delete;
 
   /// Index of the ring for receives of `bytes` by a strategy with rings. Throws Error.
   std::uint8_t need(const StrategyFacts& strategy, std::uint32_t bytes);
@@ -24,8 +29,16 @@ class Groups {
   std::uint8_t need_or(const StrategyFacts& strategy, std::uint32_t bytes, std::uint8_t otherwise) noexcept;
 
   RingSlots& operator[](std::uint8_t index) noexcept { return *groups_[index].slots; }
-  /// Fills those that are kept full, as far as the pool has buffers.
-  void replenish() noexcept;
+  /// A request that may use buffers of the ring is with the kernel, or is so no more.
+  void note_asked(std::uint8_t index) noexcept;
+  void note_ended(std::uint8_t index) noexcept;
+  /// Has each that is in use hold what its demand asks for, as far as its share of the pool goes and there are buffers.
+  void replenish(os::Time now) noexcept;
+  void replenish(std::uint8_t index, os::Time now) noexcept;
+  /// Brings home what those hold that nobody has used for the idle time, and of which nobody waits for data.
+  void withdraw_idle(os::Time now) noexcept;
+  /// When withdraw_idle() has something to do.
+  os::Time next_idle() const noexcept;
   /// Index of a ring with a buffer that is promised to nobody; kNone when there is none.
   std::uint8_t lender() const noexcept;
   /// One of its buffers is for a receive that was asked for; until that tells of something.
@@ -41,8 +54,14 @@ class Groups {
     StrategyFacts::Ring ring;
     bool lazy;
     std::unique_ptr<RingSlots, EndRing> slots;
+    Stock stock;
+    std::uint32_t filled = 0;  ///< its stock when it was replenished
+    std::uint32_t requests = 0;
     std::uint32_t promised = 0;
+    os::Time used{};  ///< the last time that its stock was seen to have changed
   };
+
+  os::Time idle_at(const Group& group) const noexcept;
 
   std::uint8_t find(StrategyFacts::Ring ring, bool lazy, std::uint32_t buffer_bytes) const noexcept;
 

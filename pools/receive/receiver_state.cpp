@@ -2,6 +2,7 @@
 
 #include <weir/error.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -23,9 +24,11 @@ ReceiverRecord* take_receiver_record() {
   return record;
 }
 
-/// The classes up to the one that holds receive_bytes.
+/// The classes up to the one that holds four times receive_bytes, or to the largest.
 std::vector<std::uint32_t> receive_sizes(const PoolState& pool) {
-  const std::size_t largest = receive_class(pool, pool.options().receive_bytes);
+  const std::uint64_t most = std::uint64_t{4} * pool.options().receive_bytes;
+  const auto bytes = static_cast<std::uint32_t>(std::min<std::uint64_t>(most, pool.options().classes.back()));
+  const std::size_t largest = receive_class(pool, std::max(bytes, pool.options().receive_bytes));
   std::vector<std::uint32_t> sizes;
   for (std::size_t i = 0; i <= largest; ++i) sizes.push_back(pool.classes()[i].bytes);
   return sizes;
@@ -34,7 +37,7 @@ std::vector<std::uint32_t> receive_sizes(const PoolState& pool) {
 Strategy default_strategy(const Options& options, const Requests& requests, os::ReceiveFeatures features) {
   if (options.recv != Strategy::automatic) return options.recv;
   if (requests.cancels_at_once()) return Strategy::epoll;
-  return features.multishot ? Strategy::ring : Strategy::poll_adaptive;
+  return features.multishot ? Strategy::ring_adaptive : Strategy::poll_adaptive;
 }
 
 }  // namespace
@@ -146,7 +149,8 @@ void ReceiverState::start(Inflow& inflow, int fd, Strategy strategy) {
                         .generation = generation,
                         .strategy = &facts,
                         .predictor = predictor,
-                        .active = idle_.now()};
+                        .active = idle_.now(),
+                        .pause = Connection::first_pause(facts)};
   connections_[slot].renew();
   inflow.receiver_ = this;
   inflow.slot_ = slot;

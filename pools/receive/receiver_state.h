@@ -2,6 +2,7 @@
 
 #include <weir/receiver.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -41,7 +42,7 @@ class ReceiverState {
   Delivery accept(const epoll_event& event) noexcept;
   Delivery next() noexcept;
   bool turn() noexcept;
-  os::Time next_deadline() const noexcept { return idle_.next(); }
+  os::Time next_deadline() const noexcept { return std::min(idle_.next(), groups_.next_idle()); }
   bool quiet() const noexcept { return requests_->in_flight() == 0; }
   std::size_t parked() const noexcept { return parked_.count(); }
 

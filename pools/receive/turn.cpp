@@ -18,10 +18,11 @@ using Ring = StrategyFacts::Ring;
 bool ReceiverState::turn() noexcept {
   idle_.call_old();
   idle_.expire([this](std::uint32_t slot) { check_time(slot); });
+  groups_.withdraw_idle(idle_.now());
   bool all = cancel_queued();
   if (!stopping_) {
     all = wake_parked() && all;
-    if (parked_.empty()) groups_.replenish();
+    if (parked_.empty()) groups_.replenish(idle_.now());
     all = arm_queued() && all;
     all = wait_for_buffer() && all;
   }
@@ -128,6 +129,7 @@ RingSlots& ReceiverState::choose_ring(Connection& connection) noexcept {
 ReceiverState::Outcome ReceiverState::receive_from_ring(std::uint32_t slot) noexcept {
   Connection& connection = connections_[slot];
   const RingSlots& slots = choose_ring(connection);
+  if (slots.stock() == 0 && parked_.empty()) groups_.replenish(connection.group, idle_.now());
   const Requests::FromRing how{
       .group = slots.group(), .polls_first = slots.stock() == 0, .bundles = connection.strategy->ring == Ring::bundle};
   return note_asked(slot, Request::from_ring,
@@ -176,6 +178,7 @@ ReceiverState::Outcome ReceiverState::note_asked(std::uint32_t slot, Request req
     return Outcome::done;
   }
   connection.request = request;
+  if (connection.uses_ring()) groups_.note_asked(connection.group);
   idle_.watch(slot, connection);
   return Outcome::done;
 }

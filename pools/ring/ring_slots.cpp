@@ -82,9 +82,9 @@ RingSlots::RingSlots(PoolState& pool, io_uring& ring, std::uint16_t group, std::
       place_of_(entries),
       bid_at_(entries),
       sliced_(fill == Fill::slices ? entries : 0) {
+  empty_.reserve(entries);
   for (std::uint32_t bid = entries; bid > 0; --bid) empty_.push_back(static_cast<std::uint16_t>(bid - 1));
-  io_uring_buf_ring_init(memory_.get());
-  const int error = os::register_buffer_ring(ring_, memory_.get(), entries_, group_, fill_ == Fill::slices);
+  const int error = enroll();
   if (error != 0) refuse_registration(error, group_, fill_);
   record_->lane = depot_.lane_index();
   record_->entries = entries_;
@@ -94,18 +94,50 @@ RingSlots::RingSlots(PoolState& pool, io_uring& ring, std::uint16_t group, std::
 
 RingSlots::~RingSlots() {
   pool_.remove_holder(*this);
-  for (std::size_t bid = 0; bid < sliced_.size(); ++bid) {
-    if (sliced_[bid] > 0) drop_slice(vacate(static_cast<std::uint16_t>(bid)));
-  }
-  std::erase(held_, nullptr);
-  for (std::byte* buffer : held_) guard_withdraw(buffer, depot_.lane());
-  depot_.give(held_);
+  bring_home();
   // What the ring counted goes on counting when its record is gone.
   depot_.record().lends.fetch_add(record_->claimed.load(std::memory_order_relaxed), std::memory_order_relaxed);
   depot_.record().drops.fetch_add(record_->provided.load(std::memory_order_relaxed), std::memory_order_relaxed);
 }
 
-int RingSlots::unregister() noexcept { return os::unregister_buffer_ring(ring_, group_); }
+int RingSlots::enroll() noexcept {
+  if (registered_) return 0;
+  io_uring_buf_ring_init(memory_.get());
+  tail_ = 0;
+  const int error = os::register_buffer_ring(ring_, memory_.get(), entries_, group_, fill_ == Fill::slices);
+  registered_ = error == 0;
+  return error;
+}
+
+int RingSlots::unregister() noexcept {
+  if (!registered_) return 0;
+  const int error = os::unregister_buffer_ring(ring_, group_);
+  registered_ = error != 0;
+  return error;
+}
+
+void RingSlots::withdraw() noexcept {
+  if (unregister() != 0) return;
+  bring_home();
+  (void)enroll();
+}
+
+void RingSlots::bring_home() noexcept {
+  for (std::size_t bid = 0; bid < sliced_.size(); ++bid) {
+    if (std::exchange(sliced_[bid], 0) > 0) drop_slice(vacate(static_cast<std::uint16_t>(bid)));
+  }
+  std::array<std::byte*, 64> batch;
+  std::size_t count = 0;
+  for (std::uint32_t bid = 0; bid < entries_; ++bid) {
+    if (held_[bid] == nullptr) continue;
+    guard_withdraw(held_[bid], depot_.lane());
+    batch[count++] = std::exchange(held_[bid], nullptr);
+    empty_.push_back(static_cast<std::uint16_t>(bid));
+    if (count == batch.size()) depot_.give(std::span(batch).first(std::exchange(count, 0)));
+  }
+  depot_.give(std::span(batch).first(count));
+  publish_stock();
+}
 
 void RingSlots::fill(std::span<std::byte* const> buffers) noexcept {
   const int mask = io_uring_buf_ring_mask(entries_);
@@ -130,7 +162,7 @@ void RingSlots::advance(std::size_t count) noexcept {
 void RingSlots::publish_stock() noexcept { record_->filled.store(stock(), std::memory_order_relaxed); }
 
 bool RingSlots::provide(Loan& loan) noexcept {
-  if (empty_.empty() || !loan || LoanParts::lane_of(loan) != depot_.lane()) return false;
+  if (empty_.empty() || !loan || LoanParts::lane_of(loan) != depot_.lane() || enroll() != 0) return false;
   std::byte* const buffer = LoanParts::take(std::move(loan)).data;
   guard_drop(buffer, depot_.lane());
   if (LoanWatch* watch = depot_.watch()) watch->on_drop(buffer, depot_.bytes());
@@ -147,7 +179,7 @@ std::size_t RingSlots::take(std::span<std::byte*> out) noexcept {
 
 std::uint32_t RingSlots::replenish(std::uint32_t wanted) noexcept {
   std::array<std::byte*, 64> batch;
-  while (stock() < wanted) {
+  while (stock() < wanted && enroll() == 0) {
     const std::size_t want = std::min<std::size_t>(batch.size(), wanted - stock());
     const std::size_t got = take(std::span(batch).first(want));
     fill(std::span(batch).first(got));

@@ -44,6 +44,9 @@ class RingSlots final : public KernelHolder {
 
   /// Takes the ring back from the kernel. Returns 0 or -errno.
   int unregister() noexcept;
+  /// Brings its buffers home and leaves the ring empty. Where the kernel refuses, it is tried again when the ring is to
+  /// be filled. REQUIRES: no request that may use one of them is with the kernel, nor a completion of one unseen.
+  void withdraw() noexcept;
   /// Leaves the buffers with the kernel for ever, and the pool in quarantine.
   void abandon() noexcept { pool_.quarantine(); }
 
@@ -62,6 +65,9 @@ class RingSlots final : public KernelHolder {
   void visit_held(const std::function<void(std::byte*)>& visit) const override;
 
  private:
+  /// Registers it, empty, unless it is. Returns 0 or -errno.
+  int enroll() noexcept;
+  void bring_home() noexcept;
   /// Puts the buffers into empty slots, unseen by the kernel until advance().
   void fill(std::span<std::byte* const> buffers) noexcept;
   void check_held(std::uint16_t bid) const noexcept;
@@ -87,6 +93,7 @@ class RingSlots final : public KernelHolder {
   std::vector<std::uint16_t> bid_at_;    ///< by place
   std::vector<std::uint32_t> sliced_;    ///< by bid: bytes that slices have been made of
   std::uint16_t tail_ = 0;               ///< the place after the newest
+  bool registered_ = false;
 };
 
 /// Ends a ring: its buffers come home. Where the kernel refuses to give it back they are lost, which is said. In a

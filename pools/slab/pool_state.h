@@ -2,6 +2,8 @@
 
 #include <weir/pool.h>
 
+#include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -84,6 +86,15 @@ class PoolState {
   std::byte* take_pages(std::size_t bytes);
   void give_pages(std::byte* where, std::size_t bytes);
 
+  /// Receivers' rings that are in use have equal parts of half of what the pool may map, however many io_urings and
+  /// classes they are of.
+  void join_rings() noexcept { rings_.fetch_add(1, std::memory_order_relaxed); }
+  void leave_rings() noexcept { rings_.fetch_sub(1, std::memory_order_relaxed); }
+  /// Bytes that the buffers of one of them may have.
+  std::size_t ring_share() const noexcept {
+    return limits_.most / 2 / std::max(rings_.load(std::memory_order_relaxed), 1U);
+  }
+
   void add_holder(const KernelHolder& holder);
   void remove_holder(const KernelHolder& holder);
   /// The kernel may still write to some buffer: the pool must outlive its owner, see keep_for_ever().
@@ -141,6 +152,7 @@ class PoolState {
   std::vector<std::unique_ptr<Depot>> depots_;
   std::mutex holders_mutex_;
   std::vector<const KernelHolder*> holders_;
+  std::atomic<std::uint32_t> rings_{0};  ///< of receivers, in use
   bool quarantined_ = false;
   std::unique_ptr<Helper> helper_;
 };

@@ -10,7 +10,7 @@ using Ring = detail::StrategyFacts::Ring;
 using Wait = detail::StrategyFacts::Wait;
 
 /// By the number of the strategy. The facts of `automatic` are those of another, which the receiver chooses.
-constexpr std::array<detail::StrategyFacts, 12> kFacts{{
+constexpr std::array<detail::StrategyFacts, 13> kFacts{{
     // strategy, name, ring, sized, lazy, wait, polls_first
     {Strategy::automatic, "auto", Ring::none, false, false, Wait::poll, false},
     {Strategy::ring, "ring", Ring::buffer, false, false, Wait::receive, false},
@@ -24,6 +24,7 @@ constexpr std::array<detail::StrategyFacts, 12> kFacts{{
     {Strategy::ring_incremental, "ring_incremental", Ring::slice, false, false, Wait::receive, false},
     {Strategy::ring_bundle, "ring_bundle", Ring::bundle, false, false, Wait::receive, false},
     {Strategy::epoll, "epoll", Ring::none, false, false, Wait::poll, true},
+    {Strategy::ring_adaptive, "ring_adaptive", Ring::buffer, true, false, Wait::adaptive, false},
 }};
 
 constexpr auto kAll = [] {

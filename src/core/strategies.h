@@ -8,7 +8,7 @@ namespace weir::detail {
 struct StrategyFacts {
   /// What a completion of the multishot receive carries.
   enum class Ring : std::uint8_t { none, buffer, bundle, slice };
-  /// How single receives wait for data. `adaptive`: by receive while data comes often, else by poll.
+  /// How data is waited for. `adaptive`: by receive while data comes often, else by poll.
   enum class Wait : std::uint8_t { poll, receive, adaptive };
 
   Strategy strategy;
@@ -16,7 +16,7 @@ struct StrategyFacts {
   Ring ring;         ///< none: by single receives, each into a loan
   bool sized;        ///< a ring for each class
   bool lazy;         ///< its rings are given a buffer only for data that found none
-  Wait wait;         ///< without a ring
+  Wait wait;         ///< a ring's multishot is a receive
   bool polls_first;  ///< its first wait is a poll
 };
 
@@ -26,6 +26,6 @@ const StrategyFacts& facts_of(Strategy strategy) noexcept;
 /// What a user may write for a strategy: the names of the table.
 inline constexpr const char* kStrategyForm =
     "auto, ring, direct, poll_recv, poll_first, poll_adaptive, ring_lazy, ring_sized, ring_sized_lazy, "
-    "ring_incremental, ring_bundle or epoll";
+    "ring_incremental, ring_bundle, ring_adaptive or epoll";
 
 }  // namespace weir::detail

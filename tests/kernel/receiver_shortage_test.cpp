@@ -30,7 +30,7 @@ TEST_P(ReceiverShortageTest, FiveHundredSpeakAtOnceToSixteenBuffers) {
   constexpr std::uint64_t kPeers = 500;
   if (!testing::files_allowed(2 * kPeers + 50))
     GTEST_SKIP() << "the limit on open files is too low for 500 connections";
-  MAKE_WORLD(world, scarce(16, 4), 64, 2048);
+  MAKE_WORLD(world, testing::from_ring(scarce(16, 4)), 64, 2048);
   const std::vector<Loan> held = take_all_but(world, 16);
   for (std::uint64_t i = 0; i < kPeers; ++i) world.add();
   world.step();
@@ -181,7 +181,7 @@ TEST_P(ReceiverShortageTest, MemoryOfAnotherClassWakesTheParked) {
 }
 
 TEST_P(ReceiverShortageTest, AnEndBehindAShortageIsTold) {
-  MAKE_WORLD(world, scarce(16, 1));
+  MAKE_WORLD(world, testing::from_ring(scarce(16, 1)));
   std::vector<Loan> held = take_all_but(world, 0);
   for (int i = 0; i < 20; ++i) {
     Peer& peer = world.add(i % 2 == 0 ? Kind::local : Kind::tcp);

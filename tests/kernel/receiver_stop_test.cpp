@@ -58,7 +58,7 @@ TEST_P(ReceiverStopTest, WhileDataPoursInEveryBufferComesBack) {
 }
 
 TEST_P(ReceiverStopTest, FromItsOwnHandlerTheRestIsDropped) {
-  MAKE_WORLD(world, receive_options(512, 64));
+  MAKE_WORLD(world, testing::from_ring(receive_options(512, 64)));
   Peer& peer = world.add();
   world.after_data = [&](Peer& each) { world.receiver->stop(each); };
   world.speak(peer, 30'000);

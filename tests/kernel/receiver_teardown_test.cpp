@@ -66,7 +66,7 @@ TEST_P(ReceiverTeardownTest, TooEarlyIsSaidAndHarmless) {
     testing::SocketPair sockets = testing::SocketPair::local();
     testing::Ring ring(64, GetParam());
     if (!ring.missing_multishot().empty()) GTEST_SKIP() << ring.missing_multishot();
-    auto pool = std::make_unique<Pool>(receive_options(1024, 8));
+    auto pool = std::make_unique<Pool>(testing::from_ring(receive_options(1024, 8)));
     auto receiver = std::make_unique<Receiver>(*pool, ring.get());
     {
       Inflow inflow;

@@ -47,7 +47,7 @@ TEST_P(ReceiverTest, AnIdleConnectionHoldsNoBuffer) {
   world.step();
   world.step();
   testing::expect_law(world.pool, 0);
-  EXPECT_EQ(world.pool.counts().kernel_ring, 16U);
+  EXPECT_LE(world.pool.counts().kernel_ring, 16U);
   world.end();
 }
 

@@ -41,7 +41,7 @@ TEST_P(StrategiesIdleTest, OnlyADirectReceiveHoldsABuffer) {
   for (int i = 0; i < 50; ++i) world.add();
   for (int i = 0; i < 3; ++i) world.step();
   EXPECT_EQ(kernel(world), strategy() == Strategy::direct ? 50U : 0U);
-  EXPECT_EQ(world.pool.counts().kernel_ring > 0, testing::has_ring(strategy()) && !testing::is_lazy(strategy()));
+  EXPECT_EQ(world.pool.counts().kernel_ring > 0, testing::stocks_up(strategy()));
   testing::expect_law(world.pool, 0);
   EXPECT_EQ(world.receiver->next_deadline(), World::Clock::time_point::max());
   world.end();

@@ -209,6 +209,12 @@ inline Options receive_options(std::uint32_t bytes, std::uint32_t entries, std::
   return options;
 }
 
+/// For tests of what only a ring can do.
+inline Options from_ring(Options options) {
+  options.recv = Strategy::ring;
+  return options;
+}
+
 /// A test that runs on an ordinary io_uring and on one with deferred task work.
 class OnBothRings : public ::testing::TestWithParam<unsigned> {
  protected:

@@ -8,7 +8,7 @@ import unittest
 import harness
 import wire
 
-ALL = (*harness.STRATEGIES, "poll_adaptive", "ring_lazy", "ring_sized", "ring_sized_lazy", "ring_incremental",
+ALL = (*harness.STRATEGIES, "poll_adaptive", "ring_lazy", "ring_sized", "ring_sized_lazy", "ring_incremental", "ring_adaptive",
        "ring_bundle")
 PAIRS = 20
 BYTES = 4 << 20

@@ -90,7 +90,11 @@ bool Kernel::has_work() const {
 }
 
 bool Kernel::is_due(const Request& request) const {
-  return request.ending != Request::Ending::none || request.file->readable();
+  return request.ending != Request::Ending::none || says_something(request);
+}
+
+bool Kernel::says_something(const Request& request) {
+  return request.hides_end ? request.file->has_data() : request.file->readable();
 }
 
 void Kernel::remove(std::size_t index) { requests_.erase(requests_.begin() + static_cast<std::ptrdiff_t>(index)); }
@@ -107,7 +111,10 @@ int Kernel::register_group(void* memory, unsigned entries, std::uint16_t id, boo
 
 /// Multishots of the group stay armed: those that meet data now find no group.
 int Kernel::unregister_group(std::uint16_t id) {
-  if (std::erase_if(groups_, [&](const BufferGroup& each) { return each.id() == id; }) == 0) return -ENOENT;
+  const auto group = std::find_if(groups_.begin(), groups_.end(), [&](auto& each) { return each.id() == id; });
+  if (group == groups_.end()) return -ENOENT;
+  if (group->opened().data != nullptr) unfinished_.push_back(group->opened());
+  groups_.erase(group);
   trace("kernel: group %u is unregistered", id);
   if (personality_.swap_runs_tasks) {
     for (std::size_t left = random_.below(3); left > 0 && run_once();) --left;

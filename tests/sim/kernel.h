@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "sim/buffer_group.h"
@@ -30,6 +31,7 @@ struct Request {
   std::span<std::byte> buffer{};         ///< of its own; with a group, the most that each receive takes
   std::shared_ptr<File> file{};
   Ending ending = Ending::none;
+  bool hides_end = false;  ///< it tells of the data that is there, and then of nothing
 
   bool has_buffer() const { return !poll && !group; }
 };
@@ -78,6 +80,8 @@ class Kernel {
 
   int register_group(void* memory, unsigned entries, std::uint16_t id, bool incremental);
   int unregister_group(std::uint16_t id);
+  /// Buffers that were partly used when their group was unregistered, since the last time.
+  std::vector<Range> take_unfinished() { return std::exchange(unfinished_, {}); }
 
   const std::vector<Request>& requests() const { return requests_; }
   const std::vector<BufferGroup>& groups() const { return groups_; }
@@ -99,6 +103,7 @@ class Kernel {
 
   int breaks_off(const Request& request);
   bool is_due(const Request& request) const;
+  static bool says_something(const Request& request);
   void remove(std::size_t index);
   BufferGroup* group_of(const Request& request);
   std::size_t short_of(std::size_t bytes);
@@ -110,6 +115,7 @@ class Kernel {
   Epoll epoll_;
   std::vector<Request> requests_;
   std::vector<BufferGroup> groups_;
+  std::vector<Range> unfinished_;
   Time now_{std::chrono::hours(1)};
 };
 

@@ -65,6 +65,8 @@ void Kernel::accept_receive(const io_uring_sqe& sqe) {
 
   const BufferGroup* group = group_of(request);
   const bool later = (sqe.ioprio & IORING_RECVSEND_POLL_FIRST) != 0;
+  request.hides_end = later && request.multishot && personality_.hides_end && request.file->has_data() &&
+                      request.file->finished && !request.file->broken && random_.chance(50);
   if (!later && request.group && (group == nullptr || group->count() == 0)) {
     end(request, -ENOBUFS);
   } else if (!later && (sqe.msg_flags & MSG_DONTWAIT) != 0 && !request.file->readable()) {

@@ -19,7 +19,7 @@ constexpr std::size_t kMostOfBundle = 8;
 /// A cancelled one may still tell of data that it had when the cancel came.
 bool Kernel::proceed(Request& request) {
   const bool cancelled = request.ending == Request::Ending::cancelled;
-  const bool may_tell = request.file->readable() && (!cancelled || (request.multishot && random_.chance(30)));
+  const bool may_tell = says_something(request) && (!cancelled || (request.multishot && random_.chance(30)));
   if (may_tell && (request.poll ? proceed_poll(request) : proceed_receive(request))) return true;
   return request.ending != Request::Ending::none && end(request, -ECANCELED);
 }
@@ -33,6 +33,7 @@ bool Kernel::proceed_receive(Request& request) {
     return end(request, result);
   }
   for (std::size_t left = random_.between(1, kMostAtOnce); left > 0; --left) {
+    if (request.hides_end && !request.file->has_data()) break;
     if (receive_selected(request)) return true;
     if (!request.file->readable() && !personality_.early_enobufs) break;
     if (!request.file->readable() && group_of(request)->count() > 0) break;

@@ -57,6 +57,7 @@ void World::turn() {
     bool more = true;
     while (more) {
       more = each->turn();
+      note_unfinished();
       check_wakes();
       kernel_.submit();
       if (++turns == kMostTurns) violate("turn() has more to do without end");
@@ -107,6 +108,13 @@ void World::note_seen(const Completion& completion) {
     if (completion.slots == 0) handed.back().bytes = static_cast<std::size_t>(completion.result);
   }
   retired_.insert(retired_.end(), completion.retired.begin(), completion.retired.end());
+}
+
+/// Buffers that came home half filled, with their ring: the user may have slices of them.
+void World::note_unfinished() {
+  for (const Range& each : kernel_.take_unfinished()) {
+    if (has_slice_of(each)) retired_.push_back(each);
+  }
 }
 
 /// Those of which nobody has a slice any more may be anything by now.

@@ -89,6 +89,7 @@ class World {
   void dispatch();
   void dispatch_events();
   void note_seen(const Completion& completion);
+  void note_unfinished();
   void forget_retired();
   bool has_slice_of(const Range& buffer) const;
   Receiver& owner_of(const io_uring_cqe& cqe);

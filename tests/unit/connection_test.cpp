@@ -69,6 +69,27 @@ TEST(Connection, PollAdaptiveWaitsWithABufferWhileDataComesOften) {
   EXPECT_EQ(connection.next_request(), Request::wait) << "an hour of silence counts for too long";
 }
 
+TEST(Connection, RingAdaptiveIsArmedWhileSmallDataComesOften) {
+  Connection connection = connection_of(Strategy::ring_adaptive);
+  connection.pause = Connection::first_pause(*connection.strategy);
+  connection.active = kNow;
+  os::Time now = kNow;
+  const auto data_after = [&](std::chrono::milliseconds pause) {
+    now += pause;
+    connection.note_taken(100, kSizes[0], now);
+  };
+  int polls = 0;
+  for (; connection.next_request() == Request::poll && polls < 10; ++polls) data_after(std::chrono::milliseconds(1));
+  EXPECT_EQ(polls, 4);
+  EXPECT_EQ(connection.next_request(), Request::from_ring);
+  data_after(std::chrono::hours(1));
+  EXPECT_EQ(connection.next_request(), Request::poll);
+  connection.has_data = true;
+  EXPECT_EQ(connection.next_request(), Request::take);
+  for (int i = 0; i < 2; ++i) data_after(std::chrono::milliseconds(1));
+  EXPECT_EQ(connection.next_request(), Request::from_ring) << "an hour of silence counts for too long";
+}
+
 TEST(Connection, AReceiveThatFoundNoBufferHasData) {
   Connection connection = connection_of(Strategy::ring);
   answer(connection, -ENOBUFS);

@@ -26,7 +26,7 @@ void Worker::on_accepted(Fd client) {
     upstream_log_.say("cannot make a socket for the upstream: " + text_of(errno) + "; raise `ulimit -n`");
     return;
   }
-  server::send_at_once(upstream.get());
+  server::send_without_delay(upstream.get());
   auto& pair = pairs_.emplace_back(std::make_unique<Pair>(std::move(client), std::move(upstream)));
   pair->index = pairs_.size() - 1;
   pair->last_active = now();

@@ -45,8 +45,9 @@ class Backend {
   /// The operation ends soon, by -ECANCELED if not otherwise. REQUIRES: it is an accept, a connect or a send.
   virtual void cancel(Operation operation, Outlet* outlet) = 0;
 
-  /// Until there is something to tell, or the time has come. Throws Error when the kernel refuses.
-  virtual void wait(Clock::time_point until) = 0;
+  /// Until there is something to tell, or the time has come; before it sleeps it looks for that until `awake_until`.
+  /// Throws Error when the kernel refuses.
+  virtual void wait(Clock::time_point until, Clock::time_point awake_until) = 0;
   virtual void dispatch() = 0;
   /// True when the kernel has nothing of this and of the receiver.
   virtual bool is_quiet() const = 0;

@@ -46,11 +46,6 @@ int milliseconds_until(Clock::time_point until) {
   return static_cast<int>(std::clamp<decltype(left)>(left, 0, INT_MAX));
 }
 
-int try_send(const Outlet& outlet) {
-  const ssize_t sent = sendmsg(outlet.fd(), &outlet.outbox.message(), MSG_NOSIGNAL | MSG_DONTWAIT);
-  return sent < 0 ? -errno : static_cast<int>(sent);
-}
-
 int result_of_connect(const Outlet& outlet) {
   int error = 0;
   socklen_t length = sizeof error;
@@ -88,7 +83,7 @@ class EpollBackend final : public Backend {
 
   void send(Outlet& outlet) override {
     outlet.outbox.begin_send();
-    const int result = try_send(outlet);
+    const int result = outlet.try_send();
     if (result == -EAGAIN) return wait_for_room(Operation::send, outlet);
     ended_.push_back({Operation::send, &outlet, result});
   }
@@ -98,11 +93,12 @@ class EpollBackend final : public Backend {
     if (waits) ended_.push_back({operation, outlet, -ECANCELED});
   }
 
-  void wait(Clock::time_point until) override {
-    const int timeout = ended_.empty() ? milliseconds_until(until) : 0;
-    const int count = epoll_wait(inflows_.get(), ready_.data(), kMostEvents, timeout);
-    if (count < 0 && errno != EINTR) throw Error(errno, "the epoll cannot be waited for");
-    count_ = static_cast<std::size_t>(std::max(count, 0));
+  void wait(Clock::time_point until, Clock::time_point awake_until) override {
+    while (ended_.empty() && Clock::now() < awake_until) {
+      look(0);
+      if (count_ > 0) return;
+    }
+    look(ended_.empty() ? milliseconds_until(until) : 0);
   }
 
   void dispatch() override {
@@ -123,6 +119,12 @@ class EpollBackend final : public Backend {
     Outlet* outlet;
     int result;
   };
+
+  void look(int timeout) {
+    const int count = epoll_wait(inflows_.get(), ready_.data(), kMostEvents, timeout);
+    if (count < 0 && errno != EINTR) throw Error(errno, "the epoll cannot be waited for");
+    count_ = static_cast<std::size_t>(std::max(count, 0));
+  }
 
   void handle(const epoll_event& event) {
     if (receiver_.owns(event)) {
@@ -162,7 +164,7 @@ class EpollBackend final : public Backend {
     for (const epoll_event& event : std::span(ready).first(static_cast<std::size_t>(std::max(count, 0)))) {
       const auto operation = static_cast<Operation>(event.data.u64 & kOperationMask);
       auto* const outlet = reinterpret_cast<Outlet*>(event.data.u64 & ~kOperationMask);
-      const int result = operation == Operation::connect ? result_of_connect(*outlet) : try_send(*outlet);
+      const int result = operation == Operation::connect ? result_of_connect(*outlet) : outlet->try_send();
       if (result == -EAGAIN) continue;
       remove(outlets_, outlet->fd());
       ended_.push_back({operation, outlet, result});

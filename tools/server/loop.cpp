@@ -12,12 +12,13 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::size_t kMostQueued = 16;  // buffers in an outbox, before its source is paused: one message
+constexpr std::size_t kMostQueued = 16;  // what an outbox may hold, before its source is paused
 constexpr auto kTick = 20ms;
+constexpr std::uint32_t kLargeLoan = 32 * 1024;
 
 }  // namespace
 
-void send_at_once(int fd) {
+void send_without_delay(int fd) {
   const int on = 1;
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
@@ -55,7 +56,8 @@ void Loop::wait(bool at_once) {
   const bool ticking = finishing_ || !accepting_ || needs_ticks();
   Clock::time_point until = receiver().next_deadline();
   if (at_once || ticking) until = std::min(until, Clock::now() + (at_once ? 0ms : kTick));
-  backend_->wait(until);
+  const bool spins = !at_once && settings_.spin.count() > 0;
+  backend_->wait(until, spins ? std::min(until, Clock::now() + settings_.spin) : Clock::time_point::min());
 }
 
 void Loop::dispatch() {
@@ -94,7 +96,7 @@ void Loop::accept_connections() {
 void Loop::note_accept(int result) {
   if (result >= 0) {
     Fd client(result);
-    send_at_once(client.get());
+    send_without_delay(client.get());
     ++accepted_;
     return on_accepted(std::move(client));
   }
@@ -106,10 +108,25 @@ void Loop::note_accept(int result) {
                   "; if files are short, raise `ulimit -n`");
 }
 
+/// Large data is sent as soon as it has come: then its buffer is back for the next receive while it is still in the
+/// cache, which is worth more than a system call. So is all data where buffers are scarce, or where time is.
+bool Loop::sends_at_once(std::size_t bytes) const {
+  return bytes >= kLargeLoan || queued_ >= buffers_ / 4 || settings_.spin.count() > 0;
+}
+
 void Loop::push(Outlet& outlet, Loan&& loan) {
+  const bool at_once = outlet.outbox.empty() && sends_at_once(loan.size());
   outlet.outbox.push(std::move(loan));
+  if (at_once && has_sent(outlet)) return;
   count_queued(outlet);
   if (!std::exchange(outlet.listed, true)) to_send_.push_back(&outlet);
+}
+
+/// True when all of it went. What did not, and why, the next send finds out.
+bool Loop::has_sent(Outlet& outlet) {
+  outlet.outbox.begin_send();
+  outlet.outbox.sent(outlet.try_send());
+  return outlet.outbox.empty();
 }
 
 void Loop::note_send(Outlet& outlet, int result) {

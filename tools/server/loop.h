@@ -20,6 +20,7 @@ struct Settings {
   Address listen;
   unsigned threads = 1;
   std::chrono::seconds grace{30};
+  std::chrono::microseconds spin{0};  ///< for which a thread looks for events before it sleeps
 };
 
 /// One thread's share of a server: its io_uring or epoll, its receiver and its listening socket, and what leaves by its
@@ -78,6 +79,8 @@ class Loop : private Backend::Events {
   void note_accept(int result);
   void note_send(Outlet& outlet, int result);
   void send_listed();
+  bool sends_at_once(std::size_t bytes) const;
+  bool has_sent(Outlet& outlet);
   void start_finishing();
 
   const Settings& settings_;
@@ -98,7 +101,7 @@ class Loop : private Backend::Events {
   RateLimit accept_log_;
 };
 
-/// Makes small answers leave at once.
-void send_at_once(int fd);
+/// Has the kernel not wait for more before small answers leave.
+void send_without_delay(int fd);
 
 }  // namespace weir::server

@@ -1,6 +1,7 @@
 #include "outbox.h"
 
 #include <algorithm>
+#include <cerrno>
 
 namespace weir::server {
 namespace {
@@ -37,6 +38,7 @@ void Outbox::sent(int result) {
     }
     left -= rest;
     offset_ = 0;
+    size_ -= size_of(sending_[first_]);
     sending_[first_++] = Loan{};
   }
   if (first_ == sending_.size()) {
@@ -46,10 +48,16 @@ void Outbox::sent(int result) {
 }
 
 void Outbox::discard() {
+  for (const Loan& loan : waiting_) size_ -= size_of(loan);
   waiting_.clear();
   if (in_flight_) return;
   sending_.clear();
-  first_ = offset_ = 0;
+  first_ = offset_ = size_ = 0;
+}
+
+int Outlet::try_send() const {
+  const ssize_t sent = sendmsg(fd(), &outbox.message(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  return sent < 0 ? -errno : static_cast<int>(sent);
 }
 
 }  // namespace weir::server

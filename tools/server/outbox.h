@@ -17,10 +17,13 @@ class Outbox {
  public:
   bool empty() const { return sending_.empty() && waiting_.empty(); }
   bool in_flight() const { return in_flight_; }
-  /// Buffers held.
-  std::size_t size() const { return sending_.size() - first_ + waiting_.size(); }
+  /// What the loans hold, in buffers of 16 KiB: each at least one.
+  std::size_t size() const { return size_; }
 
-  void push(Loan&& loan) { waiting_.push_back(std::move(loan)); }
+  void push(Loan&& loan) {
+    size_ += size_of(loan);
+    waiting_.push_back(std::move(loan));
+  }
 
   /// A send begins: the message, of as much as fits one, which stays valid until the send has ended.
   /// REQUIRES: !in_flight() and !empty().
@@ -33,7 +36,10 @@ class Outbox {
   void discard();
 
  private:
+  static std::size_t size_of(const Loan& loan) { return (loan.size() + kUnit - 1) / kUnit; }
   iovec rest_of(std::size_t index) const;
+
+  static constexpr std::size_t kUnit = 16384;
 
   std::vector<Loan> sending_;
   std::vector<Loan> waiting_;
@@ -42,12 +48,15 @@ class Outbox {
   std::vector<iovec> pieces_;
   msghdr message_{};
   bool in_flight_ = false;
+  std::size_t size_ = 0;
 };
 
 /// A socket, and what is to leave by it.
 struct Outlet {
   explicit Outlet(Fd file) : socket(std::move(file)) {}
   int fd() const { return socket.get(); }
+  /// Sends of the message in flight what the socket has room for. Returns how much, or -errno.
+  int try_send() const;
 
   Fd socket;
   Outbox outbox;

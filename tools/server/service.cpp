@@ -171,6 +171,11 @@ void add_options(CLI::App& app, Arguments& arguments) {
       ->check(CLI::Range(1U, 256U))
       ->capture_default_str();
   app.add_flag("--pin", arguments.pin, "keep each thread on a CPU of its own, its memory on that CPU's node");
+  app.add_option("--spin", arguments.spin,
+                 "microseconds for which a thread looks for data before it sleeps: answers sooner, at the cost of a "
+                 "busy processor")
+      ->check(CLI::Range(0U, 1'000'000U))
+      ->capture_default_str();
   app.add_option("--grace", arguments.grace, "seconds that Ctrl-C gives to what is in flight")->capture_default_str();
 }
 
@@ -197,7 +202,8 @@ int main_of(CLI::App& app, int argc, char** argv, const std::function<int()>& se
 int serve(const Arguments& arguments, const Service& service) {
   Settings settings{.listen = parse_address(arguments.listen, Port::may_be_chosen),
                     .threads = arguments.threads,
-                    .grace = std::chrono::seconds(arguments.grace)};
+                    .grace = std::chrono::seconds(arguments.grace),
+                    .spin = std::chrono::microseconds(arguments.spin)};
   const Fd port = claim_port(settings.listen);
   const Options options = options_for(arguments, service);
   const sigset_t signals = block_signals();

@@ -20,6 +20,7 @@ struct Arguments {
   unsigned threads = 1;
   bool pin = false;
   unsigned grace = 30;
+  unsigned spin = 0;
 };
 
 /// A server of loops, one a thread, which SIGINT and SIGTERM end: the first after the grace, the second at once.

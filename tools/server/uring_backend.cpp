@@ -62,7 +62,11 @@ class UringBackend final : public Backend {
     io_uring_prep_cancel64(request(kCancel), name_of(operation, outlet), 0);
   }
 
-  void wait(Clock::time_point until) override {
+  void wait(Clock::time_point until, Clock::time_point awake_until) override {
+    while (Clock::now() < awake_until) {
+      io_uring_submit_and_get_events(&ring_.get());
+      if (io_uring_cq_ready(&ring_.get()) > 0) return;
+    }
     const bool for_ever = until == Clock::time_point::max();
     __kernel_timespec limit = timespec_of(for_ever ? Clock::duration::zero() : until - Clock::now());
     io_uring_cqe* cqe = nullptr;
