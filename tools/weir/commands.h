@@ -1,13 +1,23 @@
 #pragma once
 
+#include <cstdint>
+
 #include "target.h"
 
 namespace weir::tool {
+
+/// How often is looked, and how many times.
+struct Pace {
+  double seconds = 1;
+  std::uint64_t count = UINT64_MAX;
+};
 
 // The subcommands. Each prints to standard output, or throws Failure or weir::Error.
 
 void run_stat(const Target& target, bool json);
 void run_ls(bool json);
+void run_watch(const Target& target, const Pace& pace, bool json);
+void run_top(const Target& target, const Pace& pace);
 void run_env(bool json);
 
 }  // namespace weir::tool
