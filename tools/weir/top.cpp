@@ -271,6 +271,12 @@ void Top::draw_pages(int row) {
   }
 }
 
+/// As it would have ended without a screen to restore. The library's handler of it would exit instead.
+void die_of(int signal) {
+  std::signal(signal, SIG_DFL);
+  raise(signal);
+}
+
 }  // namespace
 
 void run_top(const Target& target, const Pace& pace) {
@@ -283,7 +289,7 @@ void run_top(const Target& target, const Pace& pace) {
     signal = top.run();
     ended = top.process_ended();
   }
-  if (signal != 0) raise(signal);  // as it would have ended without a screen to restore
+  if (signal != 0) die_of(signal);
   if (ended) watched.tell_end();
 }
 
