@@ -263,7 +263,7 @@ class SegmentFileTest(ToolTest):
 
     def test_other_version(self):
         self.overwrite(self.VERSION, struct.pack("=I", 7))
-        self.check_file_refused("version 7", "version 3", "release")
+        self.check_file_refused("version 7", "version 4", "release")
 
     def test_other_size(self):
         self.overwrite(self.FILE_BYTES, struct.pack("=Q", 1 << 60))
@@ -309,7 +309,7 @@ class UsageTest(ToolTest):
                 self.check_refused(weir(*arguments), 2, "weir --help")
 
     def test_help_and_version(self):
-        self.assertRegex(weir("--version").stdout, r"\Aweir \d+\.\d+\.\d+ .*version 3")
+        self.assertRegex(weir("--version").stdout, r"\Aweir \d+\.\d+\.\d+ .*version 4")
         for arguments in ((), ("stat",), ("ls",), ("env",)):
             answer = weir(*arguments, "--help")
             self.assertEqual((answer.returncode, answer.stderr), (0, ""))
