@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "target.h"
 
@@ -14,7 +15,10 @@ struct Pace {
 
 // The subcommands. Each prints to standard output, or throws Failure or weir::Error.
 
-void run_stat(const Target& target, bool json);
+/// `save_path` may be empty: then nothing is saved.
+void run_stat(const Target& target, bool json, const std::string& save_path);
+/// `listen` may be empty: then it prints once.
+void run_export(const Target& target, bool openmetrics, const std::string& listen);
 void run_ls(bool json);
 void run_watch(const Target& target, const Pace& pace, bool json);
 void run_top(const Target& target, const Pace& pace);

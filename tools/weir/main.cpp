@@ -29,6 +29,9 @@ struct CommandLine {
   Target target;
   Pace pace;
   bool json = false;
+  bool openmetrics = false;
+  std::string save_path;
+  std::string listen;
   std::string shell;
   std::function<void()> chosen;
 
@@ -38,9 +41,14 @@ struct CommandLine {
     app.set_version_flag("--version",
                          fmt::format("weir {} (reads segments of version {})", WEIR_VERSION, detail::kSegmentVersion));
     add_reading("stat", "Show a process's pools: who holds the buffers, the memory's grade, the receivers.",
-                [this] { run_stat(target, json); });
+                [this] { run_stat(target, json, save_path); })
+        ->add_option("--save", save_path,
+                     "Keep what is shown in FILE too, for --segment. A file that is there is overwritten only if it is "
+                     "such a copy itself")
+        ->type_name("FILE");
     add_watch();
     add_top();
+    add_export();
     add_completion();
     add("ls", "List the processes that have pools.", [this] { run_ls(json); });
     add("env", "Show every WEIR_* variable: its value, its meaning and what it takes.", [this] { run_env(json); });
@@ -108,6 +116,19 @@ struct CommandLine {
         ->type_name("{bash,zsh,fish}")
         ->check(CLI::IsMember({"bash", "zsh", "fish"}).description(""));
     command->footer(kCompletionNotes);
+  }
+
+  void add_export() {
+    CLI::App* command = add_plain("export", "Show a process's counts as metrics for Prometheus, once or by HTTP.",
+                                  [this] { run_export(target, openmetrics, listen); });
+    add_target(command);
+    command->add_flag("--openmetrics", openmetrics,
+                      "In the OpenMetrics format, rather than Prometheus' own text. By HTTP, who asks for it gets it");
+    command
+        ->add_option("--listen", listen,
+                     "Answer GET /metrics at this address until Ctrl-C, each time with the counts of that moment, or "
+                     "with 503 while there is no such process; port 0 is any free one")
+        ->type_name("ADDRESS:PORT");
   }
 };
 

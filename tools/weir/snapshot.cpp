@@ -145,11 +145,13 @@ std::vector<ReceiverRow> receivers_of(const Segment& segment) {
                          .chosen = receiver.asked == static_cast<std::uint32_t>(Strategy::automatic),
                          .connections = receiver.connections,
                          .parked = receiver.parked,
+                         .idle = receiver.idle,
                          .receives = receiver.receives,
                          .bytes = receiver.bytes,
                          .enobufs = receiver.enobufs,
                          .wakes = receiver.wakes,
-                         .cancels = receiver.cancels});
+                         .cancels = receiver.cancels,
+                         .reclaimed = receiver.reclaimed});
   }
   return receivers;
 }

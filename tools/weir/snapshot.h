@@ -64,8 +64,8 @@ struct ReceiverRow {
   std::string strategy;  ///< of connections that name none
   bool chosen = false;   ///< by the receiver, which was asked for `auto`
   std::uint64_t connections = 0;
-  std::uint64_t idle = 0;  ///< connections that wait without a buffer
   std::uint64_t parked = 0;
+  std::uint64_t idle = 0;  ///< connections that wait without a buffer
   std::uint64_t receives = 0;
   std::uint64_t bytes = 0;
   std::uint64_t enobufs = 0;
