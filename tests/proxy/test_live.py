@@ -1,9 +1,11 @@
 #!/usr/bin/python3
 """`weir watch` and `weir top` beside a proxy under load: they show what redis-benchmark says that it did."""
 
+import contextlib
 import json
 import pathlib
 import re
+import socket
 import statistics
 import subprocess
 import sys
@@ -23,7 +25,7 @@ class LiveTest(unittest.TestCase):
     def setUpClass(cls):
         binary, cls.benchmark = harness.need("redis-server", "redis-benchmark")
         folder = cls.enterClassContext(harness.temp_folder())
-        port = harness.free_port()
+        cls.server_port = port = harness.free_port()
         command = [binary, "--port", port, "--bind", "127.0.0.1", "--dir", folder, "--save", "", "--appendonly", "no"]
         cls.enterClassContext(harness.server(command, lambda: harness.listens(port)))
         cls.proxy = cls.enterClassContext(harness.Proxy(port, "--threads", "2"))
@@ -55,6 +57,19 @@ class LiveTest(unittest.TestCase):
         rate = statistics.median(line["a_second"]["receives"] for line in lines if line["a_second"]["receives"]) / PIECES
         self.assertTrue(told / 2 < rate < told * 2, f"watch says {rate} requests a second, redis-benchmark {told}")
         self.assertEqual(max(line["connections"] for line in lines[:-1]) // PIECES, 20)
+
+    def test_idle_connections_are_seen(self):
+        with contextlib.ExitStack() as stack:
+            proxy = stack.enter_context(harness.Proxy(self.server_port, env={"WEIR_RECV": "poll_first"}))
+            for _ in range(5):
+                stack.enter_context(socket.create_connection(("127.0.0.1", proxy.port)))
+
+            def idle():
+                answer = harness.ask_tool("watch", proxy.pid, "--interval", "50ms", "--count", 1, "--json")
+                line = json.loads(answer.stdout)
+                return (line["connections"], line["idle"]) == (5 * PIECES, 5 * PIECES)
+
+            harness.until(idle, "five idle clients and five idle upstreams")
 
     def test_top_moves(self):
         with Terminal([harness.WEIR_TOOL, "top", self.proxy.pid, "--interval", "200ms"], columns=100, rows=40) as top:

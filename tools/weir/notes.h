@@ -20,8 +20,7 @@ Exit status: 0 after --count lines; 1 when the process ends; Ctrl-C ends it.
 Examples:
   weir watch                           the only process that has pools
   weir watch 1234 --interval 5s
-  weir watch 1234 --json --count 60 > minute.json
-)notes";
+  weir watch 1234 --json --count 60 > minute.json)notes";
 
 inline constexpr auto kTopNotes =
     R"notes(Keys: q quits, p pauses, Tab and Shift-Tab turn the page, left and right go to another pool, up and down scroll, h helps.
@@ -29,13 +28,11 @@ When the process ends, the last picture stays until q. Exit status: 0, or 1 when
 
 Examples:
   weir top                             the only process that has pools
-  weir top 1234 --interval 250ms
-)notes";
+  weir top 1234 --interval 250ms)notes";
 
 inline constexpr auto kCompletionNotes = R"notes(Examples:
   eval "$(weir completion bash)"       in ~/.bashrc
   eval "$(weir completion zsh)"        in ~/.zshrc, after compinit
-  weir completion fish | source        in ~/.config/fish/config.fish
-)notes";
+  weir completion fish | source        in ~/.config/fish/config.fish)notes";
 
 }  // namespace weir::tool
