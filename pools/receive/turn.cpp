@@ -179,6 +179,7 @@ ReceiverState::Outcome ReceiverState::note_asked(std::uint32_t slot, Request req
   }
   connection.request = request;
   if (connection.uses_ring()) groups_.note_asked(connection.group);
+  if (request == Request::poll) add_alone(record_->idle, 1);
   idle_.watch(slot, connection);
   return Outcome::done;
 }

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <new>
 
+#include "core/fields.h"
 #include "core/threads.h"
 #include "os/numa.h"
 #include "os/process.h"
@@ -47,6 +48,7 @@ os::SegmentFile make_file() {
   const auto& nodes = os::memory_nodes();
   made->node_count = static_cast<std::uint32_t>(std::min<std::size_t>(nodes.size(), kMaxNodes));
   std::copy_n(nodes.begin(), made->node_count, made->nodes.begin());
+  write_tables(*reinterpret_cast<Segment*>(file.data));
   os::program_name().copy(made->program.data(), made->program.size() - 1);
   return file;
 }

@@ -1,7 +1,7 @@
-// holder [busy]: holds buffers in every way there is and says "ready USER RING", the numbers it holds; drops
-// the loans at each line it is sent and says "dropped"; ends at the end of its input. With "busy", two
-// threads lend and drop all the while. A child of fork lives as long, which has the segment open but no pool
-// of its own.
+// holder [busy] [two]: holds buffers in every way there is and says "ready USER RING", the numbers it holds; drops
+// the loans at each line it is sent and says "dropped"; ends at the end of its input. With "busy", two threads lend and
+// drop all the while; with "two", there is a second pool, "other". A child of fork lives as long, which has the segment
+// open but no pool of its own.
 
 #include <liburing.h>
 #include <sys/prctl.h>
@@ -12,6 +12,7 @@
 #include <weir/pool.h>
 #include <weir/receiver.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <condition_variable>
@@ -20,6 +21,7 @@
 #include <iostream>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -174,14 +176,20 @@ class Child {
 }  // namespace
 
 int main(int count, char** arguments) {
+  const std::vector<std::string_view> words(arguments + 1, arguments + count);
+  const auto asked = [&](std::string_view word) { return std::find(words.begin(), words.end(), word) != words.end(); };
   weir::Options options = weir::Options::from_env();
   options.name = "held";
   weir::Pool pool(options);
+  std::optional<weir::Pool> other;
+  if (asked("two")) {
+    options.name = "other";
+    other.emplace(options);
+  }
   const Child child;
   Receiving receiving(pool);
   HeldLoans loans(pool);
-  const bool busy = count > 1 && std::string_view(arguments[1]) == "busy";
-  const Traffic traffic(pool, busy ? 2 : 0);
+  const Traffic traffic(pool, asked("busy") ? 2 : 0);
   std::cout << "ready " << loans.count() << ' ' << receiving.works() << ' ' << child.id() << std::endl;
   for (std::string line; std::getline(std::cin, line);) {
     loans.drop();

@@ -12,6 +12,8 @@ class File {
   File() = default;
   /// None, with errno set, when it cannot be opened. Never waits, not for a pipe's other end either.
   explicit File(const std::string& path);
+  /// Takes the descriptor over; none when it is -1.
+  explicit File(int fd) : fd_(fd) {}
   File(File&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
   File& operator=(File&& other) noexcept {
     std::swap(fd_, other.fd_);
@@ -20,6 +22,7 @@ class File {
   ~File();
 
   explicit operator bool() const noexcept { return fd_ >= 0; }
+  int fd() const noexcept { return fd_; }
   bool is_regular() const;
   std::size_t size() const;
   /// False when the file has not all of these bytes, or they cannot be read.

@@ -38,6 +38,8 @@ ClassRow read_lane(SegmentReader& reader, std::uint32_t lane_index) {
   row.tally.high_water = lane.high_water;
   row.tally.lends = lends_of_lane(segment, lane_index);
   row.tally.empty = lane.empty;
+  row.tally.refills = lane.refills;
+  row.tally.flushes = lane.flushes;
   // More drops than lends were seen, or more requests' ends than requests, so the difference went below zero.
   if (static_cast<std::int64_t>(row.tally.counts.user) < 0) row.tally.counts.user = 0;
   if (static_cast<std::int64_t>(row.tally.counts.kernel_request) < 0) row.tally.counts.kernel_request = 0;
@@ -132,19 +134,24 @@ std::string strategy_text(std::uint32_t number) {
 
 std::vector<ReceiverRow> receivers_of(const Segment& segment) {
   std::vector<ReceiverRow> receivers;
-  for (const ReceiverRecord& receiver : segment.receivers) {
+  for (std::uint32_t i = 0; i < kMaxReceivers; ++i) {
+    const ReceiverRecord& receiver = segment.receivers[i];
     if (receiver.live == 0) continue;
-    receivers.push_back({.pool = receiver.pool < kMaxPools ? printable(segment.pools[receiver.pool].name) : "?",
+    receivers.push_back({.slot = i,
+                         .pool_slot = receiver.pool,
+                         .pool = receiver.pool < kMaxPools ? printable(segment.pools[receiver.pool].name) : "?",
                          .thread = receiver.thread,
                          .strategy = strategy_text(receiver.strategy),
                          .chosen = receiver.asked == static_cast<std::uint32_t>(Strategy::automatic),
                          .connections = receiver.connections,
                          .parked = receiver.parked,
+                         .idle = receiver.idle,
                          .receives = receiver.receives,
                          .bytes = receiver.bytes,
                          .enobufs = receiver.enobufs,
                          .wakes = receiver.wakes,
-                         .cancels = receiver.cancels});
+                         .cancels = receiver.cancels,
+                         .reclaimed = receiver.reclaimed});
   }
   return receivers;
 }
@@ -164,6 +171,8 @@ Tally& Tally::operator+=(const Tally& other) {
   high_water += other.high_water;
   lends += other.lends;
   empty += other.empty;
+  refills += other.refills;
+  flushes += other.flushes;
   return *this;
 }
 
@@ -174,6 +183,19 @@ Tally NodeRow::tally() const {
 }
 
 Tally PoolView::tally() const { return sum_of(nodes); }
+
+Connections& Connections::operator+=(const Connections& other) {
+  all += other.all;
+  idle += other.idle;
+  parked += other.parked;
+  return *this;
+}
+
+Connections connections_of(const std::vector<ReceiverRow>& receivers) {
+  Connections sum;
+  for (const ReceiverRow& row : receivers) sum += {.all = row.connections, .idle = row.idle, .parked = row.parked};
+  return sum;
+}
 
 Tally Snapshot::tally() const { return sum_of(pools); }
 
@@ -210,7 +232,8 @@ Snapshot take_snapshot(SegmentReader& reader) {
   for (std::uint32_t i = 0; i < kMaxPools; ++i) {
     const PoolRecord& pool = segment.pools[i];
     if (!is_sound(pool)) continue;
-    snapshot.pools.push_back({.name = printable(pool.name),
+    snapshot.pools.push_back({.slot = i,
+                              .name = printable(pool.name),
                               .arenas = arenas_of(segment, i),
                               .nodes = nodes_of(segment, pool, rows),
                               .rings = rings_of(segment, pool)});

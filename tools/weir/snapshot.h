@@ -16,7 +16,9 @@ struct Tally {
   bool settled = true;  ///< the law holds; false: buffers changed hands all the while they were counted
   std::uint64_t high_water = 0;
   std::uint64_t lends = 0;
-  std::uint64_t empty = 0;  ///< lends that found no buffer
+  std::uint64_t empty = 0;    ///< lends that found no buffer
+  std::uint64_t refills = 0;  ///< batches from the depot to a magazine
+  std::uint64_t flushes = 0;  ///< batches back
   Tally& operator+=(const Tally& other);
 };
 
@@ -43,6 +45,7 @@ struct RingRow {
 };
 
 struct PoolView {
+  std::uint32_t slot = 0;  ///< which record of the segment's
   std::string name;
   std::vector<Grade> arenas;
   std::vector<NodeRow> nodes;
@@ -54,18 +57,31 @@ struct PoolView {
 };
 
 struct ReceiverRow {
+  std::uint32_t slot = 0;       ///< which record of the segment's
+  std::uint32_t pool_slot = 0;  ///< of its pool
   std::string pool;
   std::uint32_t thread = 0;
   std::string strategy;  ///< of connections that name none
   bool chosen = false;   ///< by the receiver, which was asked for `auto`
   std::uint64_t connections = 0;
   std::uint64_t parked = 0;
+  std::uint64_t idle = 0;  ///< connections that wait without a buffer
   std::uint64_t receives = 0;
   std::uint64_t bytes = 0;
   std::uint64_t enobufs = 0;
   std::uint64_t wakes = 0;
   std::uint64_t cancels = 0;
+  std::uint64_t reclaimed = 0;  ///< receives of silent connections that gave their buffer back
 };
+
+/// Connections of receivers: all, and of them those that wait without a buffer, for data or for a buffer.
+struct Connections {
+  std::uint64_t all = 0;
+  std::uint64_t idle = 0;
+  std::uint64_t parked = 0;
+  Connections& operator+=(const Connections& other);
+};
+Connections connections_of(const std::vector<ReceiverRow>& receivers);
 
 struct Snapshot {
   std::uint32_t pid = 0;

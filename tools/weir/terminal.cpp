@@ -19,7 +19,7 @@ std::string bold(const std::string& text) { return painted("1", text); }
 std::string green(const std::string& text) { return painted("32", text); }
 std::string yellow(const std::string& text) { return painted("33", text); }
 
-std::string Table::text(const std::string& indent) const {
+std::vector<std::string> Table::lines() const {
   std::vector<std::string> titles;
   std::vector<std::size_t> widths;
   for (std::size_t i = 0; i < columns_.size(); ++i) {
@@ -27,9 +27,16 @@ std::string Table::text(const std::string& indent) const {
     widths.push_back(titles.back().size());
     for (const auto& cells : lines_) widths.back() = std::max(widths.back(), cells[i].size());
   }
-  std::string all = indent + bold(line(titles, widths)) + "\n";
-  for (const auto& cells : lines_) all += indent + line(cells, widths) + "\n";
+  std::vector<std::string> all{line(titles, widths)};
+  for (const auto& cells : lines_) all.push_back(line(cells, widths));
   return all;
+}
+
+std::string Table::text(const std::string& indent) const {
+  const std::vector<std::string> all = lines();
+  std::string text;
+  for (std::size_t i = 0; i < all.size(); ++i) text += indent + (i == 0 ? bold(all[i]) : all[i]) + "\n";
+  return text;
 }
 
 std::string Table::line(const std::vector<std::string>& cells, const std::vector<std::size_t>& widths) const {

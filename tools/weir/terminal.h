@@ -22,7 +22,9 @@ class Table {
   explicit Table(std::vector<Column> columns) : columns_(std::move(columns)) {}
   /// REQUIRES: as many cells as there are columns.
   void add(std::vector<std::string> cells) { lines_.push_back(std::move(cells)); }
-  /// The lines with their titles, each beginning with `indent`.
+  /// The titles, then the lines.
+  std::vector<std::string> lines() const;
+  /// The same for standard output, each line beginning with `indent`.
   std::string text(const std::string& indent = "") const;
 
  private:

@@ -1,0 +1,79 @@
+#include "rates.h"
+
+#include <algorithm>
+
+namespace weir::tool {
+namespace {
+
+/// Adds the rows' rates up. False when one has none.
+template <typename Rows>
+bool add_rates(Rates& sum, const Snapshot& before, const Rows& rows, double seconds) {
+  return std::all_of(rows.begin(), rows.end(), [&](const auto& row) {
+    const auto rates = rates_of(before, row, seconds);
+    if (rates) sum += *rates;
+    return rates.has_value();
+  });
+}
+
+}  // namespace
+
+Totals totals_of(const Tally& tally) {
+  Totals totals;
+  totals[Counter::lends] = tally.lends;
+  totals[Counter::empty] = tally.empty;
+  totals[Counter::refills] = tally.refills;
+  totals[Counter::flushes] = tally.flushes;
+  return totals;
+}
+
+Totals totals_of(const PoolView& pool) { return totals_of(pool.tally()); }
+
+Totals totals_of(const ReceiverRow& row) {
+  Totals totals;
+  totals[Counter::receives] = row.receives;
+  totals[Counter::bytes] = row.bytes;
+  totals[Counter::enobufs] = row.enobufs;
+  totals[Counter::wakes] = row.wakes;
+  totals[Counter::reclaimed] = row.reclaimed;
+  return totals;
+}
+
+std::optional<Rates> rates_between(const Totals& before, const Totals& now, double seconds) {
+  if (seconds <= 0) return std::nullopt;
+  Rates rates;
+  for (std::size_t i = 0; i < kCounterNames.size(); ++i) {
+    const auto counter = static_cast<Counter>(i);
+    if (now[counter] < before[counter]) return std::nullopt;
+    rates[counter] = static_cast<double>(now[counter] - before[counter]) / seconds;
+  }
+  return rates;
+}
+
+const PoolView* find_same(const Snapshot& before, const PoolView& pool) {
+  const auto same = std::find_if(before.pools.begin(), before.pools.end(), [&](const PoolView& other) {
+    return other.slot == pool.slot && other.name == pool.name;
+  });
+  return same != before.pools.end() ? &*same : nullptr;
+}
+
+const ReceiverRow* find_same(const Snapshot& before, const ReceiverRow& row) {
+  const auto same = std::find_if(before.receivers.begin(), before.receivers.end(), [&](const ReceiverRow& other) {
+    return other.slot == row.slot && other.thread == row.thread && other.pool_slot == row.pool_slot;
+  });
+  return same != before.receivers.end() ? &*same : nullptr;
+}
+
+std::optional<Rates> rates_of(const Snapshot& before, const Snapshot& now, double seconds) {
+  Rates sum;
+  const bool all =
+      add_rates(sum, before, now.pools, seconds) && add_rates(sum, before, now.receivers, seconds) && seconds > 0;
+  return all ? std::optional(sum) : std::nullopt;
+}
+
+std::optional<double> hits(const Rates& rates) {
+  const double lends = rates[Counter::lends];
+  if (lends <= 0) return std::nullopt;
+  return std::clamp(1 - rates[Counter::refills] / lends, 0.0, 1.0);
+}
+
+}  // namespace weir::tool

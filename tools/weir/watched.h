@@ -1,0 +1,34 @@
+#pragma once
+
+#include <chrono>
+
+#include "file.h"
+#include "snapshot.h"
+#include "target.h"
+
+namespace weir::tool {
+
+struct Sample {
+  Snapshot snapshot;
+  std::chrono::steady_clock::time_point at;
+};
+
+double seconds_between(const Sample& before, const Sample& now);
+
+/// A process, or a file, that is looked at again and again.
+class Watched {
+ public:
+  /// Throws Failure as open_target does.
+  explicit Watched(const Target& target);
+  Sample look() const;
+  /// For poll: readable once the process has ended. -1: it is a file, which has no end.
+  int end_fd() const { return process_.fd(); }
+  /// Throws the Failure that says so.
+  [[noreturn]] void tell_end() const;
+
+ private:
+  OpenTarget target_;
+  File process_;
+};
+
+}  // namespace weir::tool
