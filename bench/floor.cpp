@@ -71,7 +71,6 @@ class Floor {
  public:
   using Buffer = Owned;
   struct Guest {};
-  static constexpr bool kBulk = true;
 
   explicit Floor(const bench::Plan& plan) : Floor(plan, kLine) {}
 
