@@ -2,6 +2,8 @@
 import dataclasses
 import fnmatch
 
+import peers
+
 
 @dataclasses.dataclass
 class Goal:
@@ -17,22 +19,28 @@ class Goal:
         what = {"value": "", "best": " of the best"}.get(self.of, f" of {self.of}")
         return f"at most {self.limit:g}{what}"
 
-    def reached(self, workload, medians):
-        """None where it cannot be told: the peer is missing."""
-        own = medians["weir"].get(workload)
-        if own is None:
-            return None
+    def bound(self, workload, medians):
+        """What weir may take. None where it cannot be told: the peer is missing."""
         if self.of == "value":
-            return own <= self.limit
+            return self.limit
         theirs = self.peers(workload, medians)
-        return own <= self.limit * min(theirs) if theirs else None
+        return self.limit * min(theirs) if theirs else None
+
+    def judge(self, workload, medians):
+        """Whether it is met, and whether that is less than the workload itself costs. None where it cannot be told."""
+        bound = self.bound(workload, medians)
+        if bound is None:
+            return {"met": None, "below the floor": None}
+        floor = medians.get(peers.FLOOR, {}).get(workload)
+        return {"met": medians["weir"][workload] <= bound, "below the floor": None if floor is None else bound < floor}
 
     def peers(self, workload, medians):
         names = [workload, workload.replace("-lane", ""), self.peer_workload or workload]
         if not self.peer_workload and workload.startswith("pair/"):
             names.append(workload.replace("pair/", "pair-lane/"))
-        return [values[name] for peer, values in medians.items()
-                if peer != "weir" and self.of in ("best", peer) for name in set(names) if name in values]
+        others = {peer: values for peer, values in medians.items() if peer not in ("weir", peers.FLOOR)}
+        return [values[name] for peer, values in others.items() if self.of in ("best", peer)
+                for name in set(names) if name in values]
 
 
 GOALS = [

@@ -54,6 +54,7 @@ class Program {
   static void time_all(double milliseconds) {
     time_pairs<A>(milliseconds);
     time_batches<A>(milliseconds);
+    if constexpr (A::kBulk) time_bulk<A>(milliseconds);
     time_replace<A>("replace/coloured", milliseconds);
     if constexpr (requires { typename A::Paged; })
       time_replace<typename A::Paged>("replace/page-aligned", milliseconds);

@@ -8,6 +8,7 @@ import machine
 
 DPDK_OPTIONS = ["--no-pci", "--no-telemetry", "--log-level=error", "-l", "0"]
 HUGE_PAGES = 128
+FLOOR = "floor"
 JEMALLOC_TUNED = "tcache_max:131072,lg_tcache_nslots_mul:7"
 
 
@@ -19,6 +20,7 @@ class Peer:
     environment: dict = dataclasses.field(default_factory=dict)
     lanes: bool = False  # a class can be looked up once
     counted: list = None  # the command for counting instructions, where it is another
+    complete: bool = True  # it has all workloads
 
     def environ(self):
         return {**os.environ, **self.environment}
@@ -51,7 +53,10 @@ def dpdk(folder):
 def find(folder):
     """The peers that are here, weir first, and the names of those that are not."""
     folder = pathlib.Path(folder)
-    found, missing = [Peer("weir", [str(folder / "bench-weir")], lanes=True)], []
+    found = [Peer("weir", [str(folder / "bench-weir")], lanes=True),
+             Peer(FLOOR, [str(folder / "bench-floor")], "what the workload itself costs here, with no allocator: no goal "
+                  "below it can be met", complete=False)]
+    missing = []
     if (folder / "bench-dpdk").exists():
         found.append(dpdk(folder))
     else:

@@ -27,17 +27,20 @@ def cell(value, own):
     return number(value) + ratio
 
 
-def verdict(results, workload):
-    said = [f"{'met' if each['met'] else 'not compared' if each['met'] is None else 'MISSED'}: {each['goal']}"
-            for each in results["goals"] if each["workload"] == workload]
-    return "; ".join(said)
+def verdict(each):
+    if each["met"] is None:
+        return f"not compared: {each['goal']}"
+    if each["met"]:
+        return f"met: {each['goal']}"
+    return f"MISSED: {each['goal']}" + (", which is below the floor" if each["below the floor"] else "")
 
 
 def row(results, workload):
     medians = results["medians"]
     own = medians["weir"].get(workload)
     cells = [number(own)] + [cell(medians[name].get(workload), own) for name in medians if name != "weir"]
-    return f"| {workload} | " + " | ".join(cells) + f" | {verdict(results, workload)} |"
+    said = "; ".join(verdict(each) for each in results["goals"] if each["workload"] == workload)
+    return f"| {workload} | " + " | ".join(cells) + f" | {said} |"
 
 
 def workloads_of(medians):

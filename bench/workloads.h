@@ -91,30 +91,39 @@ void time_pairs(double milliseconds) {
   });
 }
 
-/// 64 buffers at once; given back newest first, oldest first, or together.
+/// Takes and gives back all of `buffers`, so many times.
+template <typename Buffers, typename Take, typename Give>
+void time_batch(const char* name, double milliseconds, Buffers& buffers, Take take, Give give) {
+  measure(name, milliseconds, [&](std::size_t count) {
+    for (std::size_t done = 0; done < count; done += buffers.size()) {
+      take();
+      use(buffers.data());
+      give();
+    }
+    return (count + buffers.size() - 1) / buffers.size() * buffers.size();
+  });
+}
+
+/// 64 buffers at once, given back together.
+template <Allocator A>
+void time_bulk(double milliseconds) {
+  A allocator(kAllClasses);
+  std::array<typename A::Buffer, kBatch> buffers{};
+  time_batch(
+      "batch/bulk", milliseconds, buffers, [&] { allocator.take_many(opaque(kPage), std::span{buffers}); },
+      [&] { allocator.give_many(std::span{buffers}); });
+}
+
+/// The same one by one; given back newest first, or oldest first.
 template <Allocator A>
 void time_batches(double milliseconds) {
   A allocator(kAllClasses);
   std::array<typename A::Buffer, kBatch> buffers{};
-  const std::span many{buffers};
-  const auto time = [&](const char* name, auto take, auto give) {
-    measure(name, milliseconds, [&](std::size_t count) {
-      for (std::size_t done = 0; done < count; done += kBatch) {
-        take();
-        use(buffers.data());
-        give();
-      }
-      return (count + kBatch - 1) / kBatch * kBatch;
-    });
-  };
-  const auto take_one_by_one = [&] { take_each(allocator, opaque(kPage), many); };
-  time("batch/lifo", take_one_by_one, [&] {
+  const auto take_one_by_one = [&] { take_each(allocator, opaque(kPage), std::span{buffers}); };
+  time_batch("batch/lifo", milliseconds, buffers, take_one_by_one, [&] {
     for (std::size_t i = kBatch; i > 0; --i) allocator.give(buffers[i - 1]);
   });
-  time("batch/fifo", take_one_by_one, [&] { give_each(allocator, many); });
-  if constexpr (A::kBulk)
-    time(
-        "batch/bulk", [&] { allocator.take_many(opaque(kPage), many); }, [&] { allocator.give_many(many); });
+  time_batch("batch/fifo", milliseconds, buffers, take_one_by_one, [&] { give_each(allocator, std::span{buffers}); });
 }
 
 /// Of 10,000 buffers of 4 KiB, 64 at random are replaced at a time.

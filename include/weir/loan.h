@@ -20,15 +20,13 @@ struct LoanParts;
 class [[nodiscard]] Loan {
  public:
   Loan() = default;
-  Loan(Loan&& other) noexcept
-      : data_(std::exchange(other.data_, nullptr)), lane_(other.lane_), size_(std::exchange(other.size_, 0)) {}
+  Loan(Loan&& other) noexcept : data_(std::exchange(other.data_, nullptr)), lane_(other.lane_), size_(other.size_) {}
   Loan& operator=(Loan&& other) noexcept {
     std::byte* const data = std::exchange(other.data_, nullptr);
-    const std::uint32_t size = std::exchange(other.size_, 0);
     if (data_ != nullptr) drop();
     data_ = data;
     lane_ = other.lane_;
-    size_ = size;
+    size_ = other.size_;
     return *this;
   }
   ~Loan() {
@@ -40,15 +38,12 @@ class [[nodiscard]] Loan {
 
   std::byte* data() const noexcept { return data_; }
   /// Bytes in use: the whole buffer after a lend, the received bytes after a receive.
-  std::uint32_t size() const noexcept { return size_; }
-  std::span<std::byte> bytes() const noexcept { return {data_, size_}; }
+  std::uint32_t size() const noexcept { return data_ != nullptr ? size_ : 0; }
+  std::span<std::byte> bytes() const noexcept { return {data_, size()}; }
 
   /// The buffer alone, for C code; it stays lent until Pool::adopt() makes a loan of it again.
   /// REQUIRES: it is not of the strategy ring_incremental, whose loans are parts of a buffer.
-  [[nodiscard]] std::byte* release() noexcept {
-    size_ = 0;
-    return std::exchange(data_, nullptr);
-  }
+  [[nodiscard]] std::byte* release() noexcept { return std::exchange(data_, nullptr); }
 
   /// Keeps the first `size` bytes in use. REQUIRES: size <= size().
   void truncate(std::uint32_t size) noexcept { size_ = size; }
@@ -65,7 +60,7 @@ class [[nodiscard]] Loan {
   }
 
   std::byte* data_ = nullptr;
-  std::uint32_t lane_ = 0;
+  std::uint32_t lane_ = 0;  // this and the next mean nothing in an empty loan: a move need not clear them
   std::uint32_t size_ = 0;
 };
 static_assert(sizeof(Loan) == 16);
@@ -85,9 +80,7 @@ struct LoanParts {
     if (data != nullptr) guard_lend(data, lane);
     return join();
   }
-  static LoanParts take(Loan&& loan) noexcept {
-    return {std::exchange(loan.data_, nullptr), loan.lane_, std::exchange(loan.size_, 0)};
-  }
+  static LoanParts take(Loan&& loan) noexcept { return {std::exchange(loan.data_, nullptr), loan.lane_, loan.size_}; }
   static std::uint32_t lane_of(const Loan& loan) noexcept { return loan.lane_; }
   /// As lend(), of many buffers of a lane. REQUIRES: the loans are empty.
   static void fill(std::span<Loan> loans, std::byte* const* buffers, std::uint32_t lane, std::uint32_t size) noexcept;

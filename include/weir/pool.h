@@ -62,7 +62,7 @@ class Pool {
   Loan lend(std::size_t bytes) noexcept {
     if (bytes > kTableBytes) [[unlikely]]
       return lend_large(bytes).lend();
-    return lend_of(lane_of_[(bytes + kGranule - 1) / kGranule]);
+    return lend_of(small_lane(bytes));
   }
 
   /// Lane::lend_many() of lane(bytes).
@@ -114,6 +114,8 @@ class Pool {
   static constexpr std::size_t kGranule = 64;
   static constexpr std::size_t kTableBytes = std::size_t{64} * 1024;
 
+  /// REQUIRES: bytes <= kTableBytes.
+  std::uint64_t small_lane(std::size_t bytes) const noexcept { return lane_of_[(bytes + kGranule - 1) / kGranule]; }
   Loan lend_of(std::uint64_t lane) noexcept {
     detail::Magazine& magazine = detail::thread_home_lanes.at(lane);
     std::byte* const buffer = magazine.pop();

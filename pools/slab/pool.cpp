@@ -85,6 +85,7 @@ detail::LoanParts Pool::lend_large(std::size_t bytes) noexcept {
 }
 
 std::uint32_t Pool::lane_for(std::size_t bytes) const noexcept {
+  if (bytes <= kTableBytes) return static_cast<std::uint32_t>(small_lane(bytes));
   return lane_of_class(state_->classes().index_for(bytes));
 }
 

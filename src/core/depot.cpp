@@ -19,9 +19,9 @@ namespace {
 std::array<std::atomic<Depot*>, kLanes> depots{};
 
 constexpr std::size_t kMostWaiters = kMaxReceivers;
-constexpr std::size_t kRecentBytes = 4 * base::kMiB;
+constexpr std::size_t kRecentBytes = 16 * base::kMiB;
 constexpr std::size_t kLeastRecent = 64;
-constexpr std::size_t kMostRecent = 2048;  // a consumer that runs ahead brings so many at once
+constexpr std::size_t kMostRecent = 4096;  // a consumer that runs behind brings so many at once
 constexpr std::uint32_t kLine = 64;
 constexpr std::uint32_t kFirstLimit = 2;  // of a magazine: enough for one buffer that comes and goes
 constexpr std::size_t kTightShare = 16;   // it is tight until more than a sixteenth is free again
@@ -36,6 +36,13 @@ std::size_t recent_slots(std::uint32_t bytes) { return std::clamp(kRecentBytes /
 void note_stocked(Magazine& magazine, std::uint64_t count) {
   add_alone(magazine.state, count);
   add_alone(magazine.stocked, count);
+}
+
+/// True when the count is what it was when the thread came by before, for the same reason: it only lends, or only
+/// drops, and takes or brings as much as it can. One that does both stays halfway, far from the next time.
+bool stands_still(Magazine& magazine, std::uint64_t count) {
+  const auto now = static_cast<std::uint32_t>(count);
+  return std::exchange(magazine.seen, now) == now;
 }
 
 }  // namespace
@@ -92,7 +99,7 @@ std::size_t Depot::take_locked(std::span<std::byte*> out) {
   }
   if (count == 0) tighten();
   free_ -= count;
-  promised_ -= std::min(promised_, count);
+  if (promised_ > 0) promised_ -= std::min(promised_, count);  // else its line stays with the other threads
   note_counts();
   wake_for_free();  // the slab that was cut may have come back for them
   return count;
@@ -294,8 +301,8 @@ bool Depot::may_keep(Magazine& magazine) {
 
 /// The magazine was empty or full: next time it is so half as often, if the thread may keep so much.
 void Depot::widen(Magazine& magazine) {
-  const std::uint64_t wider = std::min<std::uint64_t>(2 * magazine.limit, magazine_capacity_);
-  const std::size_t more = (wider - magazine.limit) * class_.bytes;
+  const std::uint32_t wider = std::min(2 * magazine.limit, magazine_capacity_);
+  const std::size_t more = std::size_t{wider - magazine.limit} * class_.bytes;
   if (more > 0 && (budget_ == nullptr || widen_own_cache(*budget_, more))) magazine.limit = wider;
 }
 
@@ -304,7 +311,7 @@ void Depot::give_oldest(Magazine& magazine, std::uint64_t count) {
   give_locked({magazine.buffers, count});
   std::copy(magazine.buffers + count, magazine.buffers + magazine.count(), magazine.buffers);
   note_stocked(magazine, -count);
-  record_.flushes.fetch_add(1, std::memory_order_relaxed);
+  add_alone(record_.flushes, 1);
 }
 
 bool Depot::refill(Magazine& magazine) noexcept {
@@ -313,10 +320,13 @@ bool Depot::refill(Magazine& magazine) noexcept {
   if (magazine.count() > 0) return true;
   widen(magazine);
   if (!may_keep(magazine)) return false;
-  const std::size_t got = take_locked({magazine.buffers, (magazine.limit + 1) / 2});
+  const std::uint64_t drops = magazine.lends() - magazine.stocked.load(std::memory_order_relaxed);
+  const bool only_lends = stands_still(magazine, 2 * drops + 1);
+  const std::size_t limit = magazine.limit;
+  const std::size_t got = take_locked({magazine.buffers, only_lends ? limit : (limit + 1) / 2});
   if (got == 0) return false;
   note_stocked(magazine, got);
-  record_.refills.fetch_add(1, std::memory_order_relaxed);
+  add_alone(record_.refills, 1);
   return true;
 }
 
@@ -331,7 +341,8 @@ bool Depot::make_room(Magazine& magazine, bool at_home) noexcept {
     if (!may) {
       give_oldest(magazine, count);
     } else if (count >= magazine.limit) {
-      give_oldest(magazine, at_home ? (count + 1) / 2 : count);
+      const bool only_drops = stands_still(magazine, 2 * magazine.lends());
+      give_oldest(magazine, at_home && !only_drops ? (count + 1) / 2 : count);
     }
   }
   feed_others();
@@ -342,8 +353,8 @@ void Depot::empty(Magazine& magazine) noexcept {
   {
     const std::lock_guard lock(mutex_);
     give_oldest(magazine, magazine.count());
-    const std::uint64_t narrow = std::min(kFirstLimit, magazine_capacity_);
-    if (budget_ != nullptr) narrow_own_cache(*budget_, (magazine.limit - narrow) * class_.bytes);
+    const std::uint32_t narrow = std::min(kFirstLimit, magazine_capacity_);
+    if (budget_ != nullptr) narrow_own_cache(*budget_, std::size_t{magazine.limit - narrow} * class_.bytes);
     magazine.limit = narrow;
     may_keep(magazine);
   }

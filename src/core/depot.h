@@ -56,11 +56,12 @@ class Depot {
 
   /// Sets a thread's magazine up: from now on it may hold buffers of this lane.
   void adopt(Magazine& magazine) noexcept;
-  /// True when the magazine has a buffer, after moving half its capacity there if it had none. False when there is
-  /// none, or it must stay closed. REQUIRES: as the next ones, the magazine is the calling thread's, and of this lane.
+  /// True when the magazine has a buffer, after moving half its capacity there if it had none, and all of it for a
+  /// thread that only lends. False when there is none, or it must stay closed.
+  /// REQUIRES: as the next ones, the magazine is the calling thread's, and of this lane.
   bool refill(Magazine& magazine) noexcept;
-  /// Makes room for a push: half of a full magazine goes home, or all of it, when it is of another node than its
-  /// thread. False when it must stay closed.
+  /// Makes room for a push: half of a full magazine goes home, or all of it, when its thread only drops or is of
+  /// another node. False when it must stay closed.
   bool make_room(Magazine& magazine, bool at_home) noexcept;
   /// Takes all that the magazine has, which is to start small again.
   void empty(Magazine& magazine) noexcept;

@@ -206,17 +206,47 @@ TEST_F(DepotTest, WhileItIsTightMagazinesKeepNothing) {
   EXPECT_EQ(magazine->count(), 1U) << "more than a sixteenth is free again";
 }
 
-TEST_F(DepotTest, AFullMagazineGivesHalfOfItHome) {
+TEST_F(DepotTest, AThreadThatOnlyDropsBringsAllThatItHas) {
   const std::vector<std::byte*> all = take_all_but_ask_no_more();
   Magazine* magazine = own_magazine(depot_);
   ASSERT_NE(magazine, nullptr);
   for (std::uint32_t i = 0; i < kMagazine; ++i) drop(all[i]);
   EXPECT_EQ(magazine->count(), kMagazine);
   drop(all[kMagazine]);
-  EXPECT_EQ(magazine->count() + home(), kMagazine + 1U);
-  EXPECT_GT(home(), 0U);
+  EXPECT_EQ(magazine->count(), 1U);
+  EXPECT_EQ(home(), kMagazine);
   depot_.empty(*magazine);
   EXPECT_EQ(home(), kMagazine + 1U);
+}
+
+TEST_F(DepotTest, AThreadThatOnlyLendsTakesAllThatItMayKeep) {
+  depot_.give(take_all_but_ask_no_more());
+  Magazine* magazine = own_magazine(depot_);
+  ASSERT_NE(magazine, nullptr);
+  ASSERT_TRUE(depot_.refill(*magazine));
+  EXPECT_EQ(magazine->count(), kMagazine / 2);
+  std::vector<std::byte*> lent;
+  while (magazine->count() > 0) lent.push_back(magazine->pop());
+  ASSERT_TRUE(depot_.refill(*magazine));
+  EXPECT_EQ(magazine->count(), kMagazine);
+  for (std::byte* buffer : lent) drop(buffer);
+}
+
+TEST_F(DepotTest, AThreadThatDoesBothStaysHalfway) {
+  const std::vector<std::byte*> all = take_all_but_ask_no_more();
+  depot_.give(std::span(all).first(kPerSlab));
+  Magazine* magazine = own_magazine(depot_);
+  ASSERT_NE(magazine, nullptr);
+  ASSERT_TRUE(depot_.refill(*magazine));
+  std::byte* const lent = magazine->pop();
+  for (std::uint32_t i = kPerSlab; magazine->count() < kMagazine; ++i) drop(all[i]);
+  drop(lent);
+  EXPECT_EQ(magazine->count(), kMagazine / 2 + 1) << "full: half of it went home";
+  std::vector<std::byte*> again;
+  while (magazine->count() > 0) again.push_back(magazine->pop());
+  ASSERT_TRUE(depot_.refill(*magazine));
+  EXPECT_EQ(magazine->count(), kMagazine / 2) << "empty: half of what it may keep came";
+  for (std::byte* buffer : again) drop(buffer);
 }
 
 TEST_F(DepotTest, AThreadThatEndsLeavesNothingInItsMagazine) {
