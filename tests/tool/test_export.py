@@ -107,7 +107,7 @@ class ExportTest(unittest.TestCase):
         reasons = [arena["bytes"] for arena in self.numbers["pools"][0]["arenas"] if arena["reason"]]
         degraded = [value for (name, *_), value in samples(self.text()).items() if name == "weir_pool_degraded_memory_bytes"]
         self.assertEqual(sum(degraded), sum(reasons))
-        with Holder(pages="1g") as held:  # of 16 MiB, no page of 1 GiB can be
+        with Holder(WEIR_PAGES="1g") as held:  # of 16 MiB, no page of 1 GiB can be
             arenas = json.loads(weir("stat", held.pid, "--json").stdout)["pools"][0]["arenas"]
             found = samples(weir("export", held.pid).stdout)
         degraded = [value for (name, *_), value in found.items() if name == "weir_pool_degraded_memory_bytes"]

@@ -326,7 +326,7 @@ class UsageTest(ToolTest):
 
     def test_help_and_version(self):
         self.assertRegex(weir("--version").stdout, r"\Aweir \d+\.\d+\.\d+ .*version 4")
-        for arguments in ((), ("stat",), ("ls",), ("env",)):
+        for arguments in ((), ("stat",), ("export",), ("ls",), ("env",)):
             answer = weir(*arguments, "--help")
             self.assertEqual((answer.returncode, answer.stderr), (0, ""))
             self.assertIn("Usage: weir", answer.stdout)
