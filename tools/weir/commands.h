@@ -1,5 +1,7 @@
 #pragma once
 
+#include <string>
+
 #include "target.h"
 
 namespace weir::tool {
@@ -7,6 +9,12 @@ namespace weir::tool {
 // The subcommands. Each prints to standard output, or throws Failure or weir::Error.
 
 void run_stat(const Target& target, bool json);
+/// Files to draw the map into; empty: none.
+struct Pictures {
+  std::string svg_path;
+  std::string html_path;
+};
+void run_map(const Target& target, const Pictures& pictures, bool json);
 void run_ls(bool json);
 void run_env(bool json);
 

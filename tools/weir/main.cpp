@@ -24,6 +24,7 @@ int fail(const std::string& line, int exit_code) {
 struct CommandLine {
   CLI::App app{"Looks at the I/O buffer pools of running programs."};
   Target target;
+  Pictures pictures;
   bool json = false;
   std::function<void()> chosen;
 
@@ -34,6 +35,10 @@ struct CommandLine {
                          fmt::format("weir {} (reads segments of version {})", WEIR_VERSION, detail::kSegmentVersion));
     add_reading("stat", "Show a process's pools: who holds the buffers, the memory's grade, the receivers.",
                 [this] { run_stat(target, json); });
+    CLI::App* map = add_reading("map", "Show where each slab lies and who holds its buffers.",
+                                [this] { run_map(target, pictures, json); });
+    map->add_option("--svg", pictures.svg_path, "Draw it into this file instead")->type_name("FILE");
+    map->add_option("--html", pictures.html_path, "The same, as a page")->type_name("FILE");
     add("ls", "List the processes that have pools.", [this] { run_ls(json); });
     add("env", "Show every WEIR_* variable: its value, its meaning and what it takes.", [this] { run_env(json); });
   }
@@ -63,7 +68,7 @@ int run(int count, char** arguments) {
     line.app.parse(count, arguments);
     line.chosen();
   } catch (const CLI::RequiredError&) {
-    return fail("say what to do: stat, ls or env; see `weir --help`", kExitUsage);
+    return fail("say what to do: stat, map, ls or env; see `weir --help`", kExitUsage);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return line.app.exit(error);  // --help, --version
     return fail(std::string(error.what()) + ": see `weir --help`", kExitUsage);
