@@ -32,6 +32,26 @@ def weir(*arguments, path=WEIR, env=None, **identity):
                           env=env or environment(), **identity)
 
 
+def append_sparsely(source, to):
+    """Copies what is no hole."""
+    start, size = to.seek(0, os.SEEK_END), os.fstat(source.fileno()).st_size
+    os.truncate(to.fileno(), start + size)
+    for at, end in data_of(source.fileno()):
+        os.pwrite(to.fileno(), os.pread(source.fileno(), end - at, at), start + at)
+
+
+def data_of(fd):
+    """From where to where a file has data."""
+    end = 0
+    while True:
+        try:
+            start = os.lseek(fd, end, os.SEEK_DATA)
+        except OSError:
+            return
+        end = os.lseek(fd, start, os.SEEK_HOLE)
+        yield start, end
+
+
 class Holder:
     """A running holder.cpp. Leaving its context ends it and its child."""
 
@@ -51,11 +71,21 @@ class Holder:
         self.process.stdin.flush()
         assert self.process.stdout.readline() == "dropped\n"
 
-    def segment_path(self):
+    def memory_file(self, name):
         for link in pathlib.Path(f"/proc/{self.pid}/fd").iterdir():
-            if os.readlink(link) == "/memfd:weir-segment (deleted)":
+            if os.readlink(link) == f"/memfd:{name} (deleted)":
                 return link
-        raise AssertionError("the holder has no segment")
+        raise AssertionError(f"the holder has no {name}")
+
+    def segment_path(self):
+        return self.memory_file("weir-segment")
+
+    def save_with_slabs(self, path):
+        """The segment, and the slab file behind it."""
+        with open(path, "wb", buffering=0) as to:
+            for name in ("weir-segment", "weir-slabs"):
+                with open(self.memory_file(name), "rb", buffering=0) as source:
+                    append_sparsely(source, to)
 
     def __enter__(self):
         return self

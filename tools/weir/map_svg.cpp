@@ -13,10 +13,10 @@ using base::format_size;
 
 constexpr int kWidth = 1000;
 constexpr int kMargin = 16;
-constexpr int kSide = 16;      // of a slab's cell
-constexpr int kPitch = 18;     // from one cell to the next
-constexpr int kFrame = 3;      // of a cell, in the colour of the class
-constexpr int kLine = 22;      // of text
+constexpr int kSide = 22;      // of a slab's cell
+constexpr int kPitch = 25;     // from one cell to the next
+constexpr int kFrame = 4;      // of a cell, in the colour of the class
+constexpr int kLine = 28;      // of text
 constexpr int kMostCells = 8;  // that a stretch without slabs is wide
 constexpr const char* kFreeColour = "#f4f5f7";
 constexpr const char* kEntriesColour = "#8d99ae";
@@ -57,6 +57,7 @@ class Drawing {
   void legend(const PoolLayout& pool) {
     int x = kMargin;
     for (const ShareStyle& share : kShares) x = entry(x, share.colour, share.name);
+    x = entry(x, kEntriesColour, "ring entries");
     for (std::size_t i = 0; i < pool.classes.size(); ++i) {
       const ClassLayout& each = pool.classes[i];
       x = entry(x, class_colour(i), fmt::format("{} x {}", each.slabs, class_name(each)));
@@ -118,7 +119,7 @@ class Drawing {
     const bool free = cell.kind == Cell::Kind::free;
     std::string text = rect(x, y_, width - (kPitch - kSide), kSide, free ? kFreeColour : kEntriesColour);
     if (width >= 4 * kPitch) {
-      text += fmt::format("<text x=\"{}\" y=\"{}\" font-size=\"10\">{}</text>", x + kFrame, y_ + kSide - 4,
+      text += fmt::format("<text x=\"{}\" y=\"{}\" font-size=\"10\">{}</text>", x + kFrame, y_ + kSide - 2 * kFrame + 1,
                           format_size(cell.bytes));
     }
     return text;
@@ -132,7 +133,7 @@ class Drawing {
       y_ += kLine;
     }
     body_ += rect(x, y_, kSide, kSide, colour);
-    body_ += fmt::format("<text x=\"{}\" y=\"{}\">{}</text>\n", x + kPitch + 2, y_ + kSide - kFrame, escaped(name));
+    body_ += fmt::format("<text x=\"{}\" y=\"{}\">{}</text>\n", x + kPitch + 2, y_ + kSide - kFrame - 2, escaped(name));
     return x + width;
   }
 
