@@ -35,7 +35,7 @@ struct CommandLine {
                          fmt::format("weir {} (reads segments of version {})", WEIR_VERSION, detail::kSegmentVersion));
     add_reading("stat", "Show a process's pools: who holds the buffers, the memory's grade, the receivers.",
                 [this] { run_stat(target, json); });
-    CLI::App* map = add_reading("map", "Show where each slab lies and who holds its buffers.",
+    CLI::App* map = add_reading("map", "Show where each slab lies and who holds its buffers. Exact while nothing moves.",
                                 [this] { run_map(target, pictures, json); });
     map->add_option("--svg", pictures.svg_path, "Draw it into this file instead")->type_name("FILE");
     map->add_option("--html", pictures.html_path, "The same, as a page")->type_name("FILE");
