@@ -70,7 +70,7 @@ ReceiverState::Delivery ReceiverState::accept_event() noexcept {
 
 ReceiverState::Delivery ReceiverState::accept_poll(std::uint32_t slot, int result) noexcept {
   Connection& connection = connections_[slot];
-  connection.note_poll(result);
+  end_poll(connection, result);
   Delivery delivery;
   if (result < 0) {
     delivery = deliver_end(slot, result);
@@ -79,6 +79,12 @@ ReceiverState::Delivery ReceiverState::accept_poll(std::uint32_t slot, int resul
   }
   settle(slot);
   return delivery;
+}
+
+/// Its request, a poll where it had one, is with the kernel no more.
+void ReceiverState::end_poll(Connection& connection, int result) noexcept {
+  if (connection.request == Request::poll) subtract_alone(record_->idle, 1);
+  connection.note_poll(result);
 }
 
 ReceiverState::Delivery ReceiverState::accept_receive(std::uint32_t slot, const io_uring_cqe& cqe) noexcept {
@@ -91,6 +97,7 @@ ReceiverState::Delivery ReceiverState::accept_receive(std::uint32_t slot, const 
 
 ReceiverState::Delivery ReceiverState::accept_result(std::uint32_t slot, const Received& received, Loan data) noexcept {
   Connection& connection = connections_[slot];
+  if (received.result == -ECANCELED && connection.lapse == Lapse::idle) add_alone(record_->reclaimed, 1);
   connection.note_receive(received.result, received.capacity, received.last, idle_.now());
   Delivery delivery;
   if (received.result > 0) {

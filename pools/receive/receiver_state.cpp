@@ -180,7 +180,7 @@ void ReceiverState::detach(Inflow& inflow) noexcept {
     note_parked();
   }
   if (requests_->cancels_at_once()) end_request(inflow.slot_);
-  record_->connections.store(record_->connections.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
+  subtract_alone(record_->connections, 1);
 }
 
 void ReceiverState::stop_all() noexcept {
@@ -228,7 +228,7 @@ void ReceiverState::end_request(std::uint32_t slot) noexcept {
   if (connection.request == Request::take) const Loan unused = buffers_->finish(slot);
   const bool late = connection.lapse == Lapse::deadline && connection.wanted;
   connection.cancelling = true;
-  connection.note_poll(-ECANCELED);
+  end_poll(connection, -ECANCELED);
   connection.lapse = Lapse::none;
   if (late && connection.end == Connection::kNoEnd) connection.end = -ETIMEDOUT;
 }

@@ -75,6 +75,7 @@ class ReceiverState {
   // completions.cpp: what the kernel says, and who is told
   void check_name(Requests::Name name) const noexcept;
   Delivery accept_poll(std::uint32_t slot, int result) noexcept;
+  void end_poll(Connection& connection, int result) noexcept;
   Delivery accept_receive(std::uint32_t slot, const io_uring_cqe& cqe) noexcept;
   Delivery accept_result(std::uint32_t slot, const Received& received, Loan data) noexcept;
   Delivery accept_event() noexcept;

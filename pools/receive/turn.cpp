@@ -176,6 +176,7 @@ ReceiverState::Outcome ReceiverState::note_asked(std::uint32_t slot, Request req
     return Outcome::done;
   }
   connection.request = request;
+  if (request == Request::poll) add_alone(record_->idle, 1);
   idle_.watch(slot, connection);
   return Outcome::done;
 }

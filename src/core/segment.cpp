@@ -6,6 +6,7 @@
 #include <cstring>
 #include <new>
 
+#include "core/fields.h"
 #include "core/threads.h"
 #include "os/numa.h"
 #include "os/process.h"
@@ -36,7 +37,7 @@ os::SegmentFile make_file() {
   const int error = prepare_file(file);
   if (error != 0) {
     throw Error(-error,
-                "cannot make the statistics segment (a memfd of 674 MiB, nearly all of it a hole): raise the "
+                "cannot make the statistics segment (a memfd of 673 MiB, nearly all of it a hole): raise the "
                 "limits on address space and files with `ulimit -v unlimited -f unlimited`");
   }
   auto* made = new (file.data) SegmentHeader{};
@@ -47,6 +48,7 @@ os::SegmentFile make_file() {
   const auto& nodes = os::memory_nodes();
   made->node_count = static_cast<std::uint32_t>(std::min<std::size_t>(nodes.size(), kMaxNodes));
   std::copy_n(nodes.begin(), made->node_count, made->nodes.begin());
+  write_tables(*reinterpret_cast<Segment*>(file.data));
   os::program_name().copy(made->program.data(), made->program.size() - 1);
   return file;
 }

@@ -16,7 +16,7 @@
 namespace weir::detail {
 
 inline constexpr std::array<char, 8> kSegmentMagic{'w', 'e', 'i', 'r', 's', 'e', 'g', '\0'};
-inline constexpr std::uint32_t kSegmentVersion = 3;
+inline constexpr std::uint32_t kSegmentVersion = 4;
 inline constexpr std::uint32_t kMaxPools = 16;
 inline constexpr std::uint32_t kMaxArenas = 128;
 inline constexpr std::uint32_t kMaxRings = 512;
@@ -24,12 +24,49 @@ inline constexpr std::uint32_t kMaxReceivers = 256;
 inline constexpr std::uint32_t kMaxThreads = 256;
 inline constexpr std::uint32_t kMaxRecent = 2048;
 inline constexpr std::uint32_t kMaxRingEntries = 32768;
+inline constexpr std::uint32_t kMaxRecordEntries = 16;
+inline constexpr std::uint32_t kMaxFieldEntries = 112;
+
+/// A kind of record: what core/fields.h says of it, for readers that know the header alone.
+struct RecordEntry {
+  std::array<char, 24> name;
+  std::uint64_t offset;  ///< of the first one in the file
+  std::uint32_t stride;  ///< bytes from one to the next
+  std::uint32_t count;
+  std::uint32_t first_field;  ///< its fields' entries follow one another
+  std::uint32_t field_count;
+};
+
+/// A field of a record. `value >> shift`, of which `bits` count.
+struct FieldEntry {
+  std::array<char, 24> name;
+  std::array<char, 8> type;   ///< u8, u32, u64, i32; text ends at its first 0
+  std::array<char, 16> kind;  ///< identity, text, gauge or counter
+  std::array<char, 16> unit;  ///< empty where it counts what its name says
+  std::uint32_t offset;       ///< in the record
+  std::uint32_t bytes;        ///< of one value
+  std::uint32_t count;        ///< values one behind the other
+  std::uint32_t shift;
+  std::uint32_t bits;
+  std::array<char, 108> meaning;
+};
+
+/// Where the entries lie in the file.
+struct TablesPlace {
+  std::uint64_t records_at;
+  std::uint64_t fields_at;
+  std::uint32_t record_stride;
+  std::uint32_t record_count;
+  std::uint32_t field_stride;
+  std::uint32_t field_count;
+};
 
 struct SegmentHeader {
   std::array<char, 8> magic;
   std::uint32_t version;
   std::uint32_t process_id;
   std::uint64_t file_bytes;
+  TablesPlace tables;
   std::uint32_t node_count;
   std::array<std::int32_t, kMaxNodes> nodes;  ///< the system's number of each node index
   std::array<char, 64> program;
@@ -89,11 +126,13 @@ struct ReceiverRecord {
   std::uint32_t asked;     ///< the one that the options name, maybe automatic
   Count connections;
   Count parked;
+  Count idle;      ///< they wait by poll, without a buffer
   Count receives;  ///< pieces of data delivered
   Count bytes;
   Count enobufs;
   Count wakes;  ///< parked receives armed again
   Count cancels;
+  Count reclaimed;  ///< receives cancelled for their silence
 };
 
 struct ThreadRecord {
@@ -103,6 +142,8 @@ struct ThreadRecord {
 
 struct Segment {
   SegmentHeader header;
+  std::array<RecordEntry, kMaxRecordEntries> record_entries;
+  std::array<FieldEntry, kMaxFieldEntries> field_entries;
   std::array<PoolRecord, kMaxPools> pools;
   std::array<ArenaRecord, kMaxArenas> arenas;
   std::array<LaneRecord, kLanes> lanes;

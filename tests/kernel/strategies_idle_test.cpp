@@ -5,6 +5,7 @@
 #include <mutex>
 #include <thread>
 
+#include "core/segment.h"
 #include "kernel/strategies.h"
 
 // What every strategy does when there is no data, or no buffer.
@@ -29,6 +30,8 @@ Options timed(std::uint32_t idle_ms, std::uint32_t deadline_ms = 0) {
 class StrategiesIdleTest : public testing::WithEachStrategy {
  protected:
   static std::uint64_t kernel(const World& world) { return world.pool.counts().kernel_request; }
+  /// What the segment says of the only receiver.
+  static const detail::ReceiverRecord& shown() { return detail::segment().receivers.front(); }
   static bool waits_with_a_buffer() {
     return strategy() == Strategy::direct || strategy() == Strategy::poll_first ||
            strategy() == Strategy::poll_adaptive;
@@ -57,6 +60,8 @@ TEST_P(StrategiesIdleTest, TheIdleHoldNothingAndWhatComesAfterIsRight) {
     world.run_until([&] { return world.receiver->next_deadline() == World::Clock::time_point::max(); });
     for (int i = 0; i < 3; ++i) world.step();
     EXPECT_EQ(kernel(world), 0U) << "an idle connection holds a buffer";
+    EXPECT_EQ(shown().idle, 50U);
+    EXPECT_EQ(shown().reclaimed > 0, strategy() != Strategy::poll_recv && strategy() != Strategy::epoll);
     testing::expect_law(world.pool, 0);
     for (const auto& peer : world.peers) world.speak(*peer, 1 + random_() % 9000);
     world.run_until_whole();

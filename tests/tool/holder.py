@@ -32,14 +32,6 @@ def weir(*arguments, path=WEIR, env=None, **identity):
                           env=env or environment(), **identity)
 
 
-def append_sparsely(source, to):
-    """Copies what is no hole."""
-    start, size = to.seek(0, os.SEEK_END), os.fstat(source.fileno()).st_size
-    os.truncate(to.fileno(), start + size)
-    for at, end in data_of(source.fileno()):
-        os.pwrite(to.fileno(), os.pread(source.fileno(), end - at, at), start + at)
-
-
 def data_of(fd):
     """From where to where a file has data."""
     end = 0
@@ -55,8 +47,8 @@ def data_of(fd):
 class Holder:
     """A running holder.cpp. Leaving its context ends it and its child."""
 
-    def __init__(self, *arguments, prefix=()):
-        env = environment(WEIR_BYTES="16m", WEIR_PAGES="4k", WEIR_RING_ENTRIES="16")
+    def __init__(self, *arguments, prefix=(), pages="4k"):
+        env = environment(WEIR_BYTES="16m", WEIR_PAGES=pages, WEIR_RING_ENTRIES="16")
         self.process = subprocess.Popen([*prefix, HOLDER, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         text=True, env=env)
         self.pid = self.process.pid
@@ -71,21 +63,15 @@ class Holder:
         self.process.stdin.flush()
         assert self.process.stdout.readline() == "dropped\n"
 
-    def memory_file(self, name):
-        for link in pathlib.Path(f"/proc/{self.pid}/fd").iterdir():
-            if os.readlink(link) == f"/memfd:{name} (deleted)":
-                return link
-        raise AssertionError(f"the holder has no {name}")
-
     def segment_path(self):
-        return self.memory_file("weir-segment")
+        for link in pathlib.Path(f"/proc/{self.pid}/fd").iterdir():
+            if os.readlink(link) == "/memfd:weir-segment (deleted)":
+                return link
+        raise AssertionError("the holder has no segment")
 
-    def save_with_slabs(self, path):
-        """The segment, and the slab file behind it."""
-        with open(path, "wb", buffering=0) as to:
-            for name in ("weir-segment", "weir-slabs"):
-                with open(self.memory_file(name), "rb", buffering=0) as source:
-                    append_sparsely(source, to)
+    def save(self, path):
+        answer = weir("stat", self.pid, "--save", path)
+        assert answer.returncode == 0, answer.stderr
 
     def __enter__(self):
         return self

@@ -101,7 +101,7 @@ class SumsTest(MapTest):
     def test_saved_for_later(self):
         with tempfile.TemporaryDirectory(prefix="weir-tool.") as folder, Holder() as held:
             path = pathlib.Path(folder) / "saved"
-            held.save_with_slabs(path)
+            held.save(path)
             self.assertEqual(map_of("--segment", path), map_of(held.pid))
             subprocess.run(["cp", "--sparse=always", held.segment_path(), path], check=True)
             self.check_refused(weir("map", "--segment", path), 1, "no map of its slabs", "PID")

@@ -129,6 +129,22 @@ class StatTest(ToolTest):
             subprocess.run(["cp", "--sparse=always", self.held.segment_path(), copied], check=True)
             self.assertEqual(stat("--segment", copied), numbers)
 
+    def test_saved_segment(self):
+        with tempfile.TemporaryDirectory(prefix="weir-tool.") as folder:
+            saved = pathlib.Path(folder, "saved")
+            for _ in range(2):  # a segment may be overwritten
+                self.assertEqual(stat(self.held.pid, "--save", saved), stat("--segment", saved))
+            self.assertEqual(stat("--segment", saved), stat(self.held.pid))
+            self.assertLess(saved.stat().st_blocks * 512, 1 << 20, "it is not sparse")
+            self.assertEqual(saved.stat().st_mode & 0o777, 0o600)
+            other = pathlib.Path(folder, "other")
+            other.write_text("precious")
+            for path, why in ((other, "no segment"), (folder, "no segment"), (other / "x", "Not a directory"),
+                              (pathlib.Path(folder, "none", "x"), "No such file")):
+                self.check_refused(weir("stat", self.held.pid, "--save", path), 1, "cannot save", why)
+            self.assertEqual(other.read_text(), "precious")
+            self.assertEqual(sorted(os.listdir(folder)), ["other", "saved"])
+
     def test_child_of_fork_has_no_pool(self):
         self.check_refused(weir("stat", self.held.child), 1, str(self.held.child), "has no pool")
 
@@ -263,7 +279,7 @@ class SegmentFileTest(ToolTest):
 
     def test_other_version(self):
         self.overwrite(self.VERSION, struct.pack("=I", 7))
-        self.check_file_refused("version 7", "version 3", "release")
+        self.check_file_refused("version 7", "version 4", "release")
 
     def test_other_size(self):
         self.overwrite(self.FILE_BYTES, struct.pack("=Q", 1 << 60))
@@ -309,7 +325,7 @@ class UsageTest(ToolTest):
                 self.check_refused(weir(*arguments), 2, "weir --help")
 
     def test_help_and_version(self):
-        self.assertRegex(weir("--version").stdout, r"\Aweir \d+\.\d+\.\d+ .*version 3")
+        self.assertRegex(weir("--version").stdout, r"\Aweir \d+\.\d+\.\d+ .*version 4")
         for arguments in ((), ("stat",), ("ls",), ("env",)):
             answer = weir(*arguments, "--help")
             self.assertEqual((answer.returncode, answer.stderr), (0, ""))

@@ -32,7 +32,7 @@ install_quietly() {
   if [[ $ours ]]; then rm -f "$ours"; fi
   for package; do
     case $package in
-      haproxy | redis-server | nginx | postgresql) systemctl --quiet disable "$package" || true ;;
+      haproxy | redis-server | nginx | postgresql | prometheus) systemctl --quiet disable "$package" || true ;;
     esac
   done
   return "$status"

@@ -8,7 +8,10 @@ namespace weir::tool {
 
 // The subcommands. Each prints to standard output, or throws Failure or weir::Error.
 
-void run_stat(const Target& target, bool json);
+/// `save_path` may be empty: then nothing is saved.
+void run_stat(const Target& target, bool json, const std::string& save_path);
+/// `listen` may be empty: then it prints once.
+void run_export(const Target& target, bool openmetrics, const std::string& listen);
 /// Files to draw the map into; empty: none.
 struct Pictures {
   std::string svg_path;

@@ -26,6 +26,9 @@ struct CommandLine {
   Target target;
   Pictures pictures;
   bool json = false;
+  bool openmetrics = false;
+  std::string save_path;
+  std::string listen;
   std::function<void()> chosen;
 
   CommandLine() {
@@ -34,31 +37,63 @@ struct CommandLine {
     app.set_version_flag("--version",
                          fmt::format("weir {} (reads segments of version {})", WEIR_VERSION, detail::kSegmentVersion));
     add_reading("stat", "Show a process's pools: who holds the buffers, the memory's grade, the receivers.",
-                [this] { run_stat(target, json); });
-    CLI::App* map = add_reading("map", "Show where each slab lies and who holds its buffers. Exact while nothing moves.",
-                                [this] { run_map(target, pictures, json); });
-    map->add_option("--svg", pictures.svg_path, "Draw it into this file instead")->type_name("FILE");
-    map->add_option("--html", pictures.html_path, "The same, as a page")->type_name("FILE");
+                [this] { run_stat(target, json, save_path); })
+        ->add_option("--save", save_path,
+                     "Keep what is shown in FILE too, for --segment. A file that is there is overwritten only if it is "
+                     "such a copy itself")
+        ->type_name("FILE");
+    add_map();
+    add_export();
     add("ls", "List the processes that have pools.", [this] { run_ls(json); });
     add("env", "Show every WEIR_* variable: its value, its meaning and what it takes.", [this] { run_env(json); });
   }
 
-  CLI::App* add(const char* name, const char* meaning, std::function<void()> run) {
+  CLI::App* add_plain(const char* name, const char* meaning, std::function<void()> run) {
     CLI::App* command = app.add_subcommand(name, meaning);
-    command->add_flag("--json", json, "Print JSON, one line");
     command->callback([this, run = std::move(run)] { chosen = run; });
+    return command;
+  }
+
+  CLI::App* add(const char* name, const char* meaning, std::function<void()> run) {
+    CLI::App* command = add_plain(name, meaning, std::move(run));
+    command->add_flag("--json", json, "Print JSON, one line");
     return command;
   }
 
   /// A subcommand that looks into a process or a file.
   CLI::App* add_reading(const char* name, const char* meaning, std::function<void()> run) {
     CLI::App* command = add(name, meaning, std::move(run));
+    add_target(command);
+    return command;
+  }
+
+  void add_target(CLI::App* command) {
     auto* pid = command->add_option("PID", target.pid, "The process; needed only when several have pools");
     pid->type_name("")->check(CLI::Range(1, std::numeric_limits<int>::max()).description(""));
     command->add_option("--segment", target.segment_path, "Read this file: /proc/PID/fd/N, or a copy of one")
         ->type_name("FILE")
         ->excludes(pid);
-    return command;
+  }
+
+  void add_map() {
+    CLI::App* map =
+        add_reading("map", "Show where each slab lies and who holds its buffers. Exact while nothing moves.",
+                    [this] { run_map(target, pictures, json); });
+    map->add_option("--svg", pictures.svg_path, "Draw it into this file instead")->type_name("FILE");
+    map->add_option("--html", pictures.html_path, "The same, as a page")->type_name("FILE");
+  }
+
+  void add_export() {
+    CLI::App* command = add_plain("export", "Show a process's counts as metrics for Prometheus, once or by HTTP.",
+                                  [this] { run_export(target, openmetrics, listen); });
+    add_target(command);
+    command->add_flag("--openmetrics", openmetrics,
+                      "In the OpenMetrics format, rather than Prometheus' own text. By HTTP, who asks for it gets it");
+    command
+        ->add_option("--listen", listen,
+                     "Answer GET /metrics at this address until Ctrl-C, each time with the counts of that moment, or "
+                     "with 503 while there is no such process; port 0 is any free one")
+        ->type_name("ADDRESS:PORT");
   }
 };
 
@@ -68,7 +103,7 @@ int run(int count, char** arguments) {
     line.app.parse(count, arguments);
     line.chosen();
   } catch (const CLI::RequiredError&) {
-    return fail("say what to do: stat, map, ls or env; see `weir --help`", kExitUsage);
+    return fail("say what to do: stat, map, export, ls or env; see `weir --help`", kExitUsage);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return line.app.exit(error);  // --help, --version
     return fail(std::string(error.what()) + ": see `weir --help`", kExitUsage);

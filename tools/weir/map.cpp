@@ -32,8 +32,8 @@ void run_map(const Target& target, const Pictures& pictures, bool json) {
   const std::vector<SlabFile> files = find_slab_files(target, open);
   if (files.empty() && !open.pid) {
     throw Failure(
-        fmt::format("{} has the counts of a process and no map of its slabs: give a PID, or a file with the "
-                    "slab files of the process behind the segment",
+        fmt::format("{} has the counts of a process and no map of its slabs: give a PID, or a file that "
+                    "`weir stat PID --save FILE` wrote",
                     target.segment_path));
   }
   Layout layout = take_layout(*open.reader, files);

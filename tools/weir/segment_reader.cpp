@@ -16,7 +16,7 @@ using detail::Segment;
 using detail::SegmentHeader;
 
 /// What begins the segments of all versions.
-constexpr std::size_t kHeaderStart = offsetof(SegmentHeader, node_count);
+constexpr std::size_t kHeaderStart = offsetof(SegmentHeader, tables);
 
 /// What the counts need of a magazine: all but the buffers' addresses.
 constexpr std::size_t kMagazineNumbers = offsetof(detail::Magazine, buffers);

@@ -1,5 +1,7 @@
 #include "slab_file.h"
 
+#include <algorithm>
+
 #include "core/segment.h"
 #include "os/segment_file.h"
 #include "process.h"
@@ -9,6 +11,8 @@ namespace weir::tool {
 namespace {
 
 using namespace detail;  // the segment's words
+
+constexpr std::size_t kMostPiece = 1 << 20;
 
 bool is_whole(const SlabFileHeader& header, std::size_t room) {
   return header.magic == kSlabFileMagic && header.version == kSlabFileVersion && header.granules < kNoGranule &&
@@ -53,6 +57,19 @@ std::vector<Slab> SlabFile::read(std::uint64_t first, std::uint64_t count) const
   const std::size_t place = offset_ + SlabLayout{header_.granules}.slabs() + first * sizeof(Slab);
   if (!file_->read(slabs.data(), count * sizeof(Slab), place)) return {};
   return slabs;
+}
+
+void SlabFile::visit_data(const std::function<void(std::size_t, std::span<const std::byte>)>& visit) const {
+  std::vector<std::byte> piece;
+  const std::size_t end = offset_ + bytes();
+  for (std::size_t at = offset_; at < end; at += piece.size()) {
+    const auto data = file_->data_from(at);
+    if (!data || data->first >= end) return;
+    at = std::max(at, data->first);
+    piece.resize(std::min({kMostPiece, data->second - at, end - at}));
+    if (!file_->read(piece.data(), piece.size(), at)) return;
+    visit(at - offset_, piece);
+  }
 }
 
 std::vector<SlabFile> find_slab_files(const Target& target, const OpenTarget& open) {

@@ -2,8 +2,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "core/slab_map.h"
@@ -26,6 +28,8 @@ class SlabFile {
   /// The records of so many granules as they are now; none when the file has become shorter.
   /// REQUIRES: the granules are in the file.
   std::vector<detail::Slab> read(std::uint64_t first, std::uint64_t count) const;
+  /// Calls `visit(offset, bytes)` for what is no hole, piece by piece.
+  void visit_data(const std::function<void(std::size_t, std::span<const std::byte>)>& visit) const;
 
  private:
   SlabFile(std::shared_ptr<const File> file, std::size_t offset) : file_(std::move(file)), offset_(offset) {}

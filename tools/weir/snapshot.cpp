@@ -38,6 +38,8 @@ ClassRow read_lane(SegmentReader& reader, std::uint32_t lane_index) {
   row.tally.high_water = lane.high_water;
   row.tally.lends = lends_of_lane(segment, lane_index);
   row.tally.empty = lane.empty;
+  row.tally.refills = lane.refills;
+  row.tally.flushes = lane.flushes;
   // More drops than lends were seen, or more requests' ends than requests, so the difference went below zero.
   if (static_cast<std::int64_t>(row.tally.counts.user) < 0) row.tally.counts.user = 0;
   if (static_cast<std::int64_t>(row.tally.counts.kernel_request) < 0) row.tally.counts.kernel_request = 0;
@@ -132,11 +134,13 @@ std::vector<ReceiverRow> receivers_of(const Segment& segment) {
                          .chosen = receiver.asked == static_cast<std::uint32_t>(Strategy::automatic),
                          .connections = receiver.connections,
                          .parked = receiver.parked,
+                         .idle = receiver.idle,
                          .receives = receiver.receives,
                          .bytes = receiver.bytes,
                          .enobufs = receiver.enobufs,
                          .wakes = receiver.wakes,
-                         .cancels = receiver.cancels});
+                         .cancels = receiver.cancels,
+                         .reclaimed = receiver.reclaimed});
   }
   return receivers;
 }
@@ -156,6 +160,8 @@ Tally& Tally::operator+=(const Tally& other) {
   high_water += other.high_water;
   lends += other.lends;
   empty += other.empty;
+  refills += other.refills;
+  flushes += other.flushes;
   return *this;
 }
 

@@ -17,6 +17,8 @@ struct Tally {
   std::uint64_t high_water = 0;
   std::uint64_t lends = 0;
   std::uint64_t empty = 0;  ///< lends that found no buffer
+  std::uint64_t refills = 0;
+  std::uint64_t flushes = 0;
   Tally& operator+=(const Tally& other);
 };
 
@@ -60,11 +62,13 @@ struct ReceiverRow {
   bool chosen = false;   ///< by the receiver, which was asked for `auto`
   std::uint64_t connections = 0;
   std::uint64_t parked = 0;
+  std::uint64_t idle = 0;
   std::uint64_t receives = 0;
   std::uint64_t bytes = 0;
   std::uint64_t enobufs = 0;
   std::uint64_t wakes = 0;
   std::uint64_t cancels = 0;
+  std::uint64_t reclaimed = 0;
 };
 
 struct Snapshot {

@@ -20,6 +20,8 @@ void put_tally(Json& to, const Tally& tally) {
   to["high_water"] = tally.high_water;
   to["lends"] = tally.lends;
   to["empty"] = tally.empty;
+  to["refills"] = tally.refills;
+  to["flushes"] = tally.flushes;
 }
 
 /// A list of what `convert` makes of each.
@@ -78,11 +80,13 @@ Json of_receiver(const ReceiverRow& row) {
           {"chosen", row.chosen},
           {"connections", row.connections},
           {"parked", row.parked},
+          {"idle", row.idle},
           {"receives", row.receives},
           {"bytes", row.bytes},
           {"enobufs", row.enobufs},
           {"wakes", row.wakes},
-          {"cancels", row.cancels}};
+          {"cancels", row.cancels},
+          {"reclaimed", row.reclaimed}};
 }
 
 }  // namespace

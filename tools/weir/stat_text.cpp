@@ -93,16 +93,18 @@ std::string receiver_table(const std::vector<ReceiverRow>& receivers) {
                {"strategy", Align::left},
                {"connections"},
                {"parked"},
+               {"idle"},
                {"receives"},
                {"bytes"},
                {"ENOBUFS"},
                {"wakes"},
-               {"cancels"}});
+               {"cancels"},
+               {"reclaimed"}});
   for (const ReceiverRow& row : receivers) {
     table.add({std::to_string(row.thread), row.pool, row.strategy + (row.chosen ? " (auto)" : ""),
-               std::to_string(row.connections), std::to_string(row.parked), std::to_string(row.receives),
-               format_size(row.bytes), std::to_string(row.enobufs), std::to_string(row.wakes),
-               std::to_string(row.cancels)});
+               std::to_string(row.connections), std::to_string(row.parked), std::to_string(row.idle),
+               std::to_string(row.receives), format_size(row.bytes), std::to_string(row.enobufs),
+               std::to_string(row.wakes), std::to_string(row.cancels), std::to_string(row.reclaimed)});
   }
   return "\n" + table.text();
 }

@@ -23,6 +23,10 @@ inline void add_alone(Count& count, std::uint64_t amount) noexcept {
   count.store(count.load(std::memory_order_relaxed) + amount, std::memory_order_relaxed);
 }
 
+inline void subtract_alone(Count& count, std::uint64_t amount) noexcept {
+  count.store(count.load(std::memory_order_relaxed) - amount, std::memory_order_relaxed);
+}
+
 /// A thread's stack of free buffers of one lane. Only its thread writes it, but for `capacity`, which others set to 0
 /// while somebody waits for memory, so that drops go to the depot. It lies in the statistics segment: the numbers that
 /// the fast path needs are the ones that are shown.
