@@ -13,15 +13,14 @@
 #include "core/slices.h"
 #include "core/threads.h"
 #include "os/kernel_numbers.h"
+#include "os/segment_file.h"
 #include "os/uring.h"
 
 namespace weir::detail {
 namespace {
 
-constexpr std::uint32_t kMostEntries = 32768;
-
 std::uint32_t checked_entries(std::uint32_t entries) {
-  if (std::has_single_bit(entries) && entries <= kMostEntries) return entries;
+  if (std::has_single_bit(entries) && entries <= kMaxRingEntries) return entries;
   throw Error(EINVAL, "a buffer ring of " + std::to_string(entries) +
                           " entries: it takes a power of two from 1 to 32768 (WEIR_RING_ENTRIES)");
 }
@@ -36,6 +35,16 @@ RingRecord* take_ring_record() {
   RingRecord* record = take_record(segment().rings);
   if (record == nullptr) throw Error(EMFILE, "this process has 512 buffer rings already");
   return record;
+}
+
+/// Where the tool sees which buffers the ring holds.
+std::span<std::byte*> place_of_buffers(const RingRecord& record, std::uint32_t entries) {
+  const auto index = static_cast<std::size_t>(&record - segment().rings.data());
+  const std::span<std::byte*> place = std::span(segment().ring_buffers[index]).first(entries);
+  if (os::populate_segment(segment_file(), place.data(), place.size_bytes()) != 0)
+    throw Error(ENOMEM, "no memory for what is noted of a buffer ring: lower WEIR_RING_ENTRIES");
+  std::fill(place.begin(), place.end(), nullptr);
+  return place;
 }
 
 [[noreturn]] void refuse_registration(int error, std::uint16_t group, Fill fill) {
@@ -78,7 +87,7 @@ RingSlots::RingSlots(PoolState& pool, io_uring& ring, std::uint16_t group, std::
       memory_(pool, entries * sizeof(io_uring_buf)),
       record_(take_ring_record()),
       fill_(fill),
-      held_(entries, nullptr),
+      held_(place_of_buffers(*record_, entries)),
       place_of_(entries),
       bid_at_(entries),
       sliced_(fill == Fill::slices ? entries : 0) {

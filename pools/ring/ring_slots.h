@@ -87,7 +87,7 @@ class RingSlots final : public KernelHolder {
   RingMemory memory_;
   RecordHold<RingRecord> record_;
   const Fill fill_;
-  std::vector<std::byte*> held_;         ///< by bid; nullptr: the slot is empty
+  const std::span<std::byte*> held_;     ///< by bid, in the segment; nullptr: the slot is empty
   std::vector<std::uint16_t> empty_;     ///< stack of the empty slots' bids
   std::vector<std::uint16_t> place_of_;  ///< by bid: where in the ring the kernel finds it
   std::vector<std::uint16_t> bid_at_;    ///< by place

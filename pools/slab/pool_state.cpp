@@ -93,6 +93,7 @@ PoolState::PoolState(const Options& options)
       cache_budget_{id(), next_serial(), limits_.start_on_node / kThreadShare} {
   if (options_.trace || options_.scrub) watch_ = std::make_unique<LoanWatch>(options_.trace, options_.scrub);
   refuse_small_class_limits();
+  record_->base = reinterpret_cast<std::uintptr_t>(reservation_->base());
   make_nodes();
   make_depots();
   publish_slices(id(), &map_);

@@ -36,6 +36,14 @@ bool is_sound(const PoolRecord& pool) {
          pool.first_lane <= kLanesPerNode - pool.class_count;
 }
 
+std::uint32_t node_count(const Segment& segment) { return std::min(segment.header.node_count, kMaxNodes); }
+
+bool has_lane(const Segment& segment, const PoolRecord& pool, std::uint32_t lane_index) {
+  const std::uint32_t within_node = lane_index % kLanesPerNode;
+  return lane_index / kLanesPerNode < node_count(segment) && within_node >= pool.first_lane &&
+         within_node - pool.first_lane < pool.class_count;
+}
+
 Counts counts_of_lane(const Segment& segment, std::uint32_t lane_index) {
   const LaneRecord& lane = segment.lanes[lane_index];
   Counts counts;
@@ -73,8 +81,7 @@ std::uint64_t lends_of_lane(const Segment& segment, std::uint32_t lane_index) {
 
 Counts counts_of_pool(const Segment& segment, const PoolRecord& pool) {
   Counts counts;
-  const std::uint32_t nodes = std::min(segment.header.node_count, kMaxNodes);
-  for (std::uint32_t node = 0; node < nodes; ++node) {
+  for (std::uint32_t node = 0; node < node_count(segment); ++node) {
     for (std::uint32_t i = 0; i < pool.class_count; ++i) {
       counts += counts_of_lane(segment, lane_index_of(pool, node, i));
     }

@@ -19,6 +19,12 @@ inline std::uint32_t lane_index_of(const PoolRecord& pool, std::uint32_t node_in
 /// True when the record is of a live pool and every lane index made of it is in range.
 bool is_sound(const PoolRecord& pool);
 
+/// Of the nodes that the segment names, as many as there can be.
+std::uint32_t node_count(const Segment& segment);
+
+/// True when the lane is of one of the pool's classes on one of those nodes.
+bool has_lane(const Segment& segment, const PoolRecord& pool, std::uint32_t lane_index);
+
 Counts counts_of_lane(const Segment& segment, std::uint32_t lane_index);
 
 /// Loans of the lane so far, claimed ones counted.

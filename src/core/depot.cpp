@@ -1,10 +1,12 @@
 #include "core/depot.h"
 
 #include <weir/detail/guard.h>
+#include <weir/error.h>
 
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cerrno>
 #include <new>
 #include <utility>
 
@@ -12,6 +14,7 @@
 #include "base/units.h"
 #include "core/threads.h"
 #include "os/event.h"
+#include "os/segment_file.h"
 
 namespace weir::detail {
 namespace {
@@ -21,7 +24,6 @@ std::array<std::atomic<Depot*>, kLanes> depots{};
 constexpr std::size_t kMostWaiters = kMaxReceivers;
 constexpr std::size_t kRecentBytes = 16 * base::kMiB;
 constexpr std::size_t kLeastRecent = 64;
-constexpr std::size_t kMostRecent = 4096;  // a consumer that runs behind brings so many at once
 constexpr std::uint32_t kLine = 64;
 constexpr std::uint32_t kFirstLimit = 2;  // of a magazine: enough for one buffer that comes and goes
 constexpr std::size_t kTightShare = 16;   // it is tight until more than a sixteenth is free again
@@ -30,7 +32,17 @@ constexpr std::size_t kTightShare = 16;   // it is tight until more than a sixte
 constexpr unsigned kInverseShift = 48;
 constexpr std::uint64_t kInverseOne = 1ULL << kInverseShift;
 
-std::size_t recent_slots(std::uint32_t bytes) { return std::clamp(kRecentBytes / bytes, kLeastRecent, kMostRecent); }
+/// At most kMaxRecent: a consumer that runs ahead brings so many at once.
+std::size_t recent_slots(std::uint32_t bytes) {
+  return std::clamp<std::size_t>(kRecentBytes / bytes, kLeastRecent, kMaxRecent);
+}
+
+std::byte** recent_stack(std::uint32_t lane_index, std::uint32_t bytes) {
+  std::byte** const stack = segment().recent[lane_index].data();
+  if (os::populate_segment(segment_file(), stack, recent_slots(bytes) * sizeof *stack) != 0)
+    throw Error(ENOMEM, "no memory for what a pool notes of buffers of " + base::format_size(bytes));
+  return stack;
+}
 
 /// Buffers came from the depot on top, or (negative) went there or to a ring.
 void note_stocked(Magazine& magazine, std::uint64_t count) {
@@ -65,7 +77,7 @@ Depot::Depot(SlabSource source, const SizeClass& size_class, std::uint32_t lane_
       watch_(watch),
       budget_(budget),
       record_(segment().lanes[lane_index]),
-      recent_(std::make_unique_for_overwrite<std::byte*[]>(recent_slots(size_class.bytes))),
+      recent_(recent_stack(lane_index, size_class.bytes)),
       homes_{SlabList(map_), SlabList(map_), SlabList(map_), SlabList(map_), SlabList(map_)},
       most_recent_(recent_slots(size_class.bytes)) {
   magazines_.reserve(kMaxThreads);
@@ -126,7 +138,7 @@ void Depot::give_locked(std::span<std::byte* const> buffers) {
   for (auto rest = buffers; !rest.empty();) {
     if (recent_count_ == most_recent_) send_home(most_recent_ / 2);
     const std::size_t count = std::min(rest.size(), most_recent_ - recent_count_);
-    std::copy_n(rest.begin(), count, recent_.get() + recent_count_);
+    std::copy_n(rest.begin(), count, recent_ + recent_count_);
     recent_count_ += count;
     rest = rest.subspan(count);
   }
@@ -147,7 +159,7 @@ std::size_t Depot::give_back_slabs() noexcept {
 std::size_t Depot::take_recent(std::span<std::byte*> out) {
   const std::size_t count = std::min(out.size(), recent_count_);
   recent_count_ -= count;
-  std::copy_n(recent_.get() + recent_count_, count, out.begin());
+  std::copy_n(recent_ + recent_count_, count, out.begin());
   return count;
 }
 
@@ -196,7 +208,7 @@ std::size_t Depot::take_from_slab(std::uint32_t granule, std::span<std::byte*> o
 /// The oldest of those that came home last go to their slabs.
 void Depot::send_home(std::size_t count) {
   for (std::size_t i = 0; i < count; ++i) give_to_slab(recent_[i]);
-  std::copy(recent_.get() + count, recent_.get() + recent_count_, recent_.get());
+  std::copy(recent_ + count, recent_ + recent_count_, recent_);
   recent_count_ -= count;
 }
 

@@ -4,7 +4,6 @@
 
 #include <array>
 #include <cstddef>
-#include <memory>
 #include <mutex>
 #include <span>
 #include <vector>
@@ -137,7 +136,7 @@ class Depot {
 
   alignas(64) base::Lock mutex_;  // what a batch changes is in one line
   bool tight_ = false;
-  std::unique_ptr<std::byte*[]> recent_;  ///< stack of at most most_recent_
+  std::byte** const recent_;  ///< stack of at most most_recent_, in the segment
   std::size_t recent_count_ = 0;
   std::size_t free_ = 0;
   std::size_t capacity_ = 0;

@@ -137,6 +137,7 @@ inline constexpr std::array kPool{
     Field{WEIR_FIELD(PoolRecord, first_lane), kIdentity, "",
           "lane of its smallest class, in the 256 lanes of each node"},
     Field{WEIR_FIELD(PoolRecord, class_count), kIdentity, "", "size classes, each with a lane on each node"},
+    Field{WEIR_FIELD(PoolRecord, base), kIdentity, "", "address of its memory, which its slab file has too"},
     Field{WEIR_FIELD(PoolRecord, name), kText, "", "name of the pool"},
 };
 
@@ -144,6 +145,7 @@ inline constexpr std::array kArena{
     Field{WEIR_FIELD(ArenaRecord, live), kIdentity, "", "1: the arena is there"},
     Field{WEIR_FIELD(ArenaRecord, pool), kIdentity, "", "index of its pool"},
     Field{WEIR_FIELD(ArenaRecord, node), kIdentity, "", "the system's number of its NUMA node"},
+    Field{WEIR_FIELD(ArenaRecord, base), kIdentity, "", "address"},
     Field{WEIR_FIELD(ArenaRecord, bytes), kGauge, "bytes", "memory that is mapped"},
     Field{WEIR_FIELD(ArenaRecord, page_bytes), kIdentity, "bytes", "size of its pages"},
     Field{WEIR_FIELD(ArenaRecord, huge_tlb), kIdentity, "", "1: its pages are reserved huge pages"},
@@ -218,6 +220,14 @@ inline constexpr std::array kMagazine{
     Field{WEIR_FIELD(Magazine, buffers), kIdentity, "", "addresses of the buffers in it, the newest last"},
 };
 
+inline constexpr std::array kRecent{
+    Field{{"buffers", "u64", 0, 8, kMaxRecent}, kIdentity, "", "addresses, of as many as are free and in no slab"},
+};
+
+inline constexpr std::array kRingBuffers{
+    Field{{"buffers", "u64", 0, 8, kMaxRingEntries}, kIdentity, "", "addresses by buffer id; 0: the slot is empty"},
+};
+
 #undef WEIR_FIELD
 
 }  // namespace fields
@@ -238,6 +248,10 @@ inline constexpr std::array kRecordKinds{
                fields::kThread},
     RecordKind{"magazine", offsetof(Segment, magazines), sizeof(Magazine), std::size_t{kMaxThreads} * kLanes,
                "a thread's free buffers of a lane: the magazine 2048 * thread index + lane", fields::kMagazine},
+    RecordKind{"recent", offsetof(Segment, recent), sizeof(Segment::recent[0]), kLanes,
+               "a lane's stack of free buffers that came home last", fields::kRecent},
+    RecordKind{"ring_buffers", offsetof(Segment, ring_buffers), sizeof(Segment::ring_buffers[0]), kMaxRings,
+               "the buffers that are in a ring", fields::kRingBuffers},
 };
 
 /// The field of that name. Of a name that is none, it does not compile.

@@ -157,6 +157,7 @@ ArenaRecord* NodeMemory::publish(const Arena& arena) const {
   const Grade& grade = arena.grade;
   record->pool = pool_;
   record->node = grade.node;
+  record->base = reinterpret_cast<std::uintptr_t>(arena.base);
   record->bytes = grade.bytes;
   record->page_bytes = grade.page_bytes;
   record->huge_tlb = grade.huge_tlb;

@@ -24,7 +24,7 @@ void forget_parent() {
 
 /// Makes the file, and has children of fork told that they have none. Returns 0 or -errno, then with nothing left.
 int prepare_file(os::SegmentFile& file) {
-  int error = os::make_segment_file(sizeof(Segment), file);
+  int error = os::make_segment_file(os::kSegmentFileName, sizeof(Segment), file);
   if (error != 0) return error;
   error = os::populate_segment(file, file.data, offsetof(Segment, magazines));
   if (error == 0) error = os::on_fork(forget_parent);
@@ -37,7 +37,7 @@ os::SegmentFile make_file() {
   const int error = prepare_file(file);
   if (error != 0) {
     throw Error(-error,
-                "cannot make the statistics segment (a memfd of 513 MiB, nearly all of it a hole): raise the "
+                "cannot make the statistics segment (a memfd of 673 MiB, nearly all of it a hole): raise the "
                 "limits on address space and files with `ulimit -v unlimited -f unlimited`");
   }
   auto* made = new (file.data) SegmentHeader{};

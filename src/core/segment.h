@@ -22,6 +22,8 @@ inline constexpr std::uint32_t kMaxArenas = 128;
 inline constexpr std::uint32_t kMaxRings = 512;
 inline constexpr std::uint32_t kMaxReceivers = 256;
 inline constexpr std::uint32_t kMaxThreads = 256;
+inline constexpr std::uint32_t kMaxRecent = 4096;
+inline constexpr std::uint32_t kMaxRingEntries = 32768;
 inline constexpr std::uint32_t kMaxRecordEntries = 16;
 inline constexpr std::uint32_t kMaxFieldEntries = 112;
 
@@ -74,6 +76,7 @@ struct PoolRecord {
   std::atomic<std::uint32_t> live;
   std::uint32_t first_lane;  ///< in each node's lanes, the lane of the smallest class
   std::uint32_t class_count;
+  std::uint64_t base;  ///< address of its memory, by which its slab file is known
   std::array<char, 32> name;
 };
 
@@ -81,6 +84,7 @@ struct ArenaRecord {
   std::atomic<std::uint32_t> live;
   std::uint32_t pool;
   std::int32_t node;
+  std::uint64_t base;  ///< address
   std::uint64_t bytes;
   std::uint64_t page_bytes;
   std::uint8_t huge_tlb, populated, locked, bound;
@@ -147,6 +151,9 @@ struct Segment {
   std::array<ReceiverRecord, kMaxReceivers> receivers;
   std::array<ThreadRecord, kMaxThreads> threads;
   alignas(4096) std::array<std::array<Magazine, kLanes>, kMaxThreads> magazines;
+  std::array<std::array<std::byte*, kMaxRecent>, kLanes> recent;  ///< by lane: see Depot
+  std::array<std::array<std::byte*, kMaxRingEntries>, kMaxRings>
+      ring_buffers;  ///< by buffer id: nullptr in an empty slot
 };
 
 /// This process's segment, made at the first call. Throws Error when it cannot be made.

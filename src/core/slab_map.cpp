@@ -3,31 +3,30 @@
 #include <weir/error.h>
 
 #include <cerrno>
+#include <new>
 
-#include "os/memory.h"
+#include "os/process.h"
 
 namespace weir::detail {
 namespace {
 
-constexpr std::size_t kBitBytes = kGranule / 64 / 8;
-
-std::size_t pages_for(std::size_t bytes) { return base::round_up(bytes, base::kSmallPage); }
-
-/// Zeros that get memory as they are populated.
-std::byte* map_zeros(std::size_t bytes) {
-  std::byte* table = os::reserve(pages_for(bytes), base::kSmallPage);
-  if (table != nullptr && os::map_at(table, pages_for(bytes), os::PageKind::small) == 0 &&
-      os::exclude_from_fork(table, pages_for(bytes)) == 0) {
-    return table;
+os::SegmentFile make_file(const std::byte* base, const SlabLayout& layout) {
+  os::SegmentFile file;
+  if (os::make_segment_file(os::kSlabFileName, layout.file_bytes(), file) == 0) {
+    if (os::populate_segment(file, file.data, sizeof(SlabFileHeader)) == 0) {
+      new (file.data) SlabFileHeader{.magic = kSlabFileMagic,
+                                     .version = kSlabFileVersion,
+                                     .process_id = os::process_id(),
+                                     .file_bytes = layout.file_bytes(),
+                                     .base = reinterpret_cast<std::uintptr_t>(base),
+                                     .granules = layout.granules};
+      return file;
+    }
+    os::remove_segment_file(file, layout.file_bytes());
   }
-  if (table != nullptr) os::release(table, pages_for(bytes));
-  throw Error(ENOMEM, "no address space for a pool's metadata: lower WEIR_MAX_BYTES, or `ulimit -v unlimited`");
-}
-
-int populate_pages(std::byte* table, std::size_t from, std::size_t bytes) {
-  const std::size_t first = from / base::kSmallPage * base::kSmallPage;
-  const int error = os::populate(table + first, pages_for(from + bytes) - first);
-  return error == -EINVAL ? 0 : error;  // before Linux 5.14 they come at the first touch
+  throw Error(ENOMEM,
+              "no file, address space or memory for a pool's metadata: lower WEIR_MAX_BYTES, or raise the limits with "
+              "`ulimit -n 4096 -v unlimited -f unlimited`");
 }
 
 }  // namespace
@@ -35,18 +34,18 @@ int populate_pages(std::byte* table, std::size_t from, std::size_t bytes) {
 SlabMap::SlabMap(std::byte* base, std::size_t bytes)
     : base_(base),
       bytes_(bytes),
-      table_(map_zeros(bytes / kGranule * (sizeof(Slab) + kBitBytes))),
-      bits_(reinterpret_cast<std::uint64_t*>(table_)),
-      slabs_(reinterpret_cast<Slab*>(table_ + bytes / kGranule * kBitBytes)) {}
+      layout_{bytes / kGranule},
+      file_(make_file(base, layout_)),
+      bits_(reinterpret_cast<std::uint64_t*>(file_.data + SlabLayout::kBits)),
+      slabs_(reinterpret_cast<Slab*>(file_.data + layout_.slabs())) {}
 
-SlabMap::~SlabMap() { os::release(table_, pages_for(bytes_ / kGranule * (sizeof(Slab) + kBitBytes))); }
+SlabMap::~SlabMap() { os::remove_segment_file(file_, layout_.file_bytes()); }
 
 int SlabMap::populate(const std::byte* from, std::size_t bytes) {
-  const std::size_t first = granule_of(from);
+  const std::uint32_t first = granule_of(from);
   const std::size_t count = bytes / kGranule;
-  const int error = populate_pages(table_, first * kBitBytes, count * kBitBytes);
-  if (error != 0) return error;
-  return populate_pages(table_, granules() * kBitBytes + first * sizeof(Slab), count * sizeof(Slab));
+  const int error = os::populate_segment(file_, bits(first), count * SlabLayout::kBitBytes);
+  return error != 0 ? error : os::populate_segment(file_, slabs_ + first, count * sizeof(Slab));
 }
 
 void SlabList::push(std::uint32_t granule) {

@@ -1,10 +1,12 @@
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 
 #include "core/size_classes.h"
+#include "os/segment_file.h"
 
 namespace weir::detail {
 
@@ -23,12 +25,35 @@ struct Slab {
   std::atomic<std::uint32_t> slices;  ///< of the buffer that starts here: see Slices
 };
 
+inline constexpr std::array<char, 8> kSlabFileMagic{'w', 'e', 'i', 'r', 's', 'l', 'a', 'b'};
+inline constexpr std::uint32_t kSlabFileVersion = 1;
+
+/// Starts a pool's slab file: bits and records of its granules follow, see SlabLayout.
+struct SlabFileHeader {
+  std::array<char, 8> magic;
+  std::uint32_t version;
+  std::uint32_t process_id;
+  std::uint64_t file_bytes;
+  std::uint64_t base;  ///< address of granule 0, which the pool's record has too
+  std::uint64_t granules;
+};
+
+/// Where in a slab file of so many granules what is.
+struct SlabLayout {
+  static constexpr std::size_t kBitBytes = kGranule / 64 / 8;
+  static constexpr std::size_t kBits = base::kSmallPage;
+  std::size_t granules;
+
+  std::size_t slabs() const { return kBits + granules * kBitBytes; }
+  std::size_t file_bytes() const { return base::round_up(slabs() + granules * sizeof(Slab), base::kSmallPage); }
+};
+
 /// The out-of-band metadata of a pool's memory: a record for each granule, and a bit for each buffer that there can be,
 /// set while the buffer is in its slab. A record belongs to one lock at a time: that of its node's stock, or its
-/// depot's.
+/// depot's. It lies in a file of its own, which the `weir` tool reads as it does the segment.
 class SlabMap {
  public:
-  /// Reserves room for all; none has memory yet. Throws Error.
+  /// Reserves room for all; but for the header, none has memory yet. Throws Error.
   SlabMap(std::byte* base, std::size_t bytes);
   ~SlabMap();
   SlabMap(const SlabMap&) = delete;
@@ -60,7 +85,8 @@ class SlabMap {
 
   std::byte* base_;
   std::size_t bytes_;
-  std::byte* table_;
+  SlabLayout layout_;
+  os::SegmentFile file_;
   std::uint64_t* bits_;
   Slab* slabs_;
 };

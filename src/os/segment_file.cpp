@@ -15,10 +15,10 @@ namespace {
 
 constexpr std::uintptr_t kPage = 4096;
 
-int make_file() {
+int make_file(const char* name) {
   constexpr unsigned kFlags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
-  const int fd = memfd_create(kSegmentFileName, kFlags | kernel::kMfdNoexecSeal);
-  return fd >= 0 || errno != EINVAL ? fd : memfd_create(kSegmentFileName, kFlags);
+  const int fd = memfd_create(name, kFlags | kernel::kMfdNoexecSeal);
+  return fd >= 0 || errno != EINVAL ? fd : memfd_create(name, kFlags);
 }
 
 int fill(SegmentFile& file, std::size_t bytes) {
@@ -33,9 +33,9 @@ int fill(SegmentFile& file, std::size_t bytes) {
 
 }  // namespace
 
-int make_segment_file(std::size_t bytes, SegmentFile& made) {
+int make_segment_file(const char* name, std::size_t bytes, SegmentFile& made) {
   SegmentFile file;
-  file.fd = make_file();
+  file.fd = make_file(name);
   if (file.fd < 0) return -errno;
   const int error = fill(file, bytes);
   if (error != 0) {

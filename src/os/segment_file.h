@@ -10,12 +10,13 @@ struct SegmentFile {
   std::byte* data = nullptr;
 };
 
-/// The name under which /proc/PID/fd shows the file: "/memfd:weir-segment (deleted)".
+// The names under which /proc/PID/fd shows such files: "/memfd:weir-segment (deleted)".
 inline constexpr char kSegmentFileName[] = "weir-segment";
+inline constexpr char kSlabFileName[] = "weir-slabs";
 
 /// Makes the file, sparse, of `bytes`. Returns 0 or -errno, then with nothing left behind. A child of fork does not
 /// get the mapping.
-int make_segment_file(std::size_t bytes, SegmentFile& made);
+int make_segment_file(const char* name, std::size_t bytes, SegmentFile& made);
 
 /// Takes the file away again, and its mapping of `bytes`.
 void remove_segment_file(const SegmentFile& file, std::size_t bytes);

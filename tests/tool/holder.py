@@ -32,6 +32,18 @@ def weir(*arguments, path=WEIR, env=None, **identity):
                           env=env or environment(), **identity)
 
 
+def data_of(fd):
+    """From where to where a file has data."""
+    end = 0
+    while True:
+        try:
+            start = os.lseek(fd, end, os.SEEK_DATA)
+        except OSError:
+            return
+        end = os.lseek(fd, start, os.SEEK_HOLE)
+        yield start, end
+
+
 class Holder:
     """A running holder.cpp. Leaving its context ends it and its child."""
 
@@ -56,6 +68,10 @@ class Holder:
             if os.readlink(link) == "/memfd:weir-segment (deleted)":
                 return link
         raise AssertionError("the holder has no segment")
+
+    def save(self, path):
+        answer = weir("stat", self.pid, "--save", path)
+        assert answer.returncode == 0, answer.stderr
 
     def __enter__(self):
         return self

@@ -17,7 +17,7 @@ constexpr std::size_t kBytes = 1 << 20;
 
 class SegmentFileTest : public testing::Test {
  protected:
-  void SetUp() override { ASSERT_EQ(make_segment_file(kBytes, file_), 0); }
+  void SetUp() override { ASSERT_EQ(make_segment_file(kSegmentFileName, kBytes, file_), 0); }
   void TearDown() override {
     munmap(file_.data, kBytes);
     close(file_.fd);
@@ -63,7 +63,7 @@ TEST(MakeSegmentFile, LeavesNothingBehindOnFailure) {
   const int before = dup(0);
   close(before);
   SegmentFile file;
-  EXPECT_LT(make_segment_file(std::size_t{1} << 62, file), 0);
+  EXPECT_LT(make_segment_file(kSegmentFileName, std::size_t{1} << 62, file), 0);
   EXPECT_EQ(file.fd, -1);
   const int after = dup(0);
   EXPECT_EQ(after, before) << "a descriptor leaked";

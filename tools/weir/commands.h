@@ -19,6 +19,12 @@ struct Pace {
 void run_stat(const Target& target, bool json, const std::string& save_path);
 /// `listen` may be empty: then it prints once.
 void run_export(const Target& target, bool openmetrics, const std::string& listen);
+/// Files to draw the map into; empty: none.
+struct Pictures {
+  std::string svg_path;
+  std::string html_path;
+};
+void run_map(const Target& target, const Pictures& pictures, bool json);
 void run_ls(bool json);
 void run_watch(const Target& target, const Pace& pace, bool json);
 void run_top(const Target& target, const Pace& pace);

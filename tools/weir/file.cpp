@@ -24,6 +24,13 @@ std::size_t File::size() const {
   return fstat(fd_, &status) == 0 ? static_cast<std::size_t>(status.st_size) : 0;
 }
 
+std::optional<std::pair<std::size_t, std::size_t>> File::data_from(std::size_t offset) const {
+  const off_t start = lseek(fd_, static_cast<off_t>(offset), SEEK_DATA);
+  const off_t end = start < 0 ? start : lseek(fd_, start, SEEK_HOLE);
+  if (end <= start) return std::nullopt;
+  return std::pair{static_cast<std::size_t>(start), static_cast<std::size_t>(end)};
+}
+
 bool File::read(void* into, std::size_t bytes, std::size_t offset) const {
   auto* to = static_cast<std::byte*>(into);
   while (bytes > 0) {

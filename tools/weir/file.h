@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -25,6 +26,8 @@ class File {
   int fd() const noexcept { return fd_; }
   bool is_regular() const;
   std::size_t size() const;
+  /// From where to where it has data, no hole, at `offset` or after it; empty when there is none.
+  std::optional<std::pair<std::size_t, std::size_t>> data_from(std::size_t offset) const;
   /// False when the file has not all of these bytes, or they cannot be read.
   bool read(void* into, std::size_t bytes, std::size_t offset) const;
 

@@ -28,6 +28,7 @@ struct CommandLine {
   CLI::App app{"Looks at the I/O buffer pools of running programs."};
   Target target;
   Pace pace;
+  Pictures pictures;
   bool json = false;
   bool openmetrics = false;
   std::string save_path;
@@ -48,6 +49,7 @@ struct CommandLine {
         ->type_name("FILE");
     add_watch();
     add_top();
+    add_map();
     add_export();
     add_completion();
     add("ls", "List the processes that have pools.", [this] { run_ls(json); });
@@ -116,6 +118,14 @@ struct CommandLine {
         ->type_name("{bash,zsh,fish}")
         ->check(CLI::IsMember({"bash", "zsh", "fish"}).description(""));
     command->footer(kCompletionNotes);
+  }
+
+  void add_map() {
+    CLI::App* map =
+        add_reading("map", "Show where each slab lies and who holds its buffers. Exact while nothing moves.",
+                    [this] { run_map(target, pictures, json); });
+    map->add_option("--svg", pictures.svg_path, "Draw it into this file instead")->type_name("FILE");
+    map->add_option("--html", pictures.html_path, "The same, as a page")->type_name("FILE");
   }
 
   void add_export() {

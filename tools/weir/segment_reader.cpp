@@ -90,9 +90,19 @@ void SegmentReader::read_lane(std::uint32_t lane_index) {
   }
 }
 
-void SegmentReader::read(void* where, std::size_t bytes) {
-  const auto offset = static_cast<std::size_t>(static_cast<std::byte*>(where) - reinterpret_cast<std::byte*>(&copy_));
-  if (!file_.read(where, bytes, offset)) throw Failure(fmt::format("{} became shorter while it was read", name_));
+std::vector<std::uint64_t> SegmentReader::addresses(std::span<std::byte* const> part) const {
+  std::vector<std::uint64_t> addresses(part.size());
+  read_into(addresses.data(), part.data(), part.size_bytes());
+  return addresses;
+}
+
+void SegmentReader::read(void* where, std::size_t bytes) { read_into(where, where, bytes); }
+
+/// What the file has at the place that is in the copy.
+void SegmentReader::read_into(void* to, const void* place, std::size_t bytes) const {
+  const auto offset =
+      static_cast<std::size_t>(static_cast<const std::byte*>(place) - reinterpret_cast<const std::byte*>(&copy_));
+  if (!file_.read(to, bytes, offset)) throw Failure(fmt::format("{} became shorter while it was read", name_));
 }
 
 }  // namespace weir::tool

@@ -3,7 +3,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "core/segment.h"
 #include "file.h"
@@ -28,10 +30,14 @@ class SegmentReader {
   /// Reads anew what the lane's counts are made of, as much at once as can be.
   void read_lane(std::uint32_t lane_index);
 
+  /// Addresses of buffers as they are now in a part of the segment(), which is not read otherwise.
+  std::vector<std::uint64_t> addresses(std::span<std::byte* const> part) const;
+
   const detail::Segment& segment() const { return copy_; }
 
  private:
   void read(void* where, std::size_t bytes);
+  void read_into(void* to, const void* place, std::size_t bytes) const;
 
   File file_;
   std::string name_;

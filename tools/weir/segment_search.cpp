@@ -16,22 +16,29 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool is_segment_link(const fs::path& link) {
+bool is_named(const fs::path& link, const char* name) {
   std::error_code error;
-  return fs::read_symlink(link, error) == fmt::format("/memfd:{} (deleted)", os::kSegmentFileName);
+  return fs::read_symlink(link, error) == fmt::format("/memfd:{} (deleted)", name);
 }
 
 /// The process's own segment: a child of fork has its parent's open too.
 File open_segment(const Process& process, std::error_code& error) {
-  for (const auto& entry : fs::directory_iterator(fmt::format("/proc/{}/fd", process.id), error)) {
-    if (!is_segment_link(entry.path())) continue;
-    File file(entry.path().string());
-    if (file && owner_of_segment(file) == process.own_id) return file;
+  for (File& file : open_memory_files(process, os::kSegmentFileName, error)) {
+    if (owner_of_segment(file) == process.own_id) return std::move(file);
   }
   return {};
 }
 
 }  // namespace
+
+std::vector<File> open_memory_files(const Process& process, const char* name, std::error_code& error) {
+  std::vector<File> files;
+  for (const auto& entry : fs::directory_iterator(fmt::format("/proc/{}/fd", process.id), error)) {
+    if (!is_named(entry.path(), name)) continue;
+    if (File file(entry.path().string()); file) files.push_back(std::move(file));
+  }
+  return files;
+}
 
 Holders find_holders() {
   Holders holders;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "file.h"
@@ -18,6 +19,9 @@ struct Holders {
   std::vector<Holder> found;      ///< ascending by PID
   std::size_t not_permitted = 0;  ///< processes that could not be looked into
 };
+
+/// The process's memfds of that name that may be opened, whoever made them. `error` says why there are none.
+std::vector<File> open_memory_files(const Process& process, const char* name, std::error_code& error);
 
 Holders find_holders();
 

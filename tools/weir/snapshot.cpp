@@ -56,8 +56,6 @@ bool read_unsettled(SegmentReader& reader, const std::vector<std::uint32_t>& lan
   return settled;
 }
 
-std::uint32_t node_count(const Segment& segment) { return std::min(segment.header.node_count, kMaxNodes); }
-
 std::vector<std::uint32_t> lanes_in_use(const Segment& segment) {
   std::vector<std::uint32_t> lanes;
   for (const PoolRecord& pool : segment.pools) {
@@ -106,12 +104,6 @@ std::vector<NodeRow> nodes_of(const Segment& segment, const PoolRecord& pool, co
     }
   }
   return nodes;
-}
-
-bool has_lane(const Segment& segment, const PoolRecord& pool, std::uint32_t lane) {
-  const std::uint32_t within_node = lane % kLanesPerNode;
-  return lane / kLanesPerNode < node_count(segment) && within_node >= pool.first_lane &&
-         within_node - pool.first_lane < pool.class_count;
 }
 
 std::vector<RingRow> rings_of(const Segment& segment, const PoolRecord& pool) {

@@ -1,23 +1,45 @@
 #include "terminal.h"
 
 #include <fmt/format.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <cstdlib>
 
 namespace weir::tool {
 namespace {
 
-std::string painted(const char* code, const std::string& text) {
-  static const bool is_terminal = isatty(STDOUT_FILENO) == 1;
-  return is_terminal ? fmt::format("\033[{}m{}\033[0m", code, text) : text;
+/// https://no-color.org: set and not empty.
+bool has_colours() {
+  const char* no_colour = std::getenv("NO_COLOR");
+  return isatty(STDOUT_FILENO) == 1 && (no_colour == nullptr || *no_colour == '\0');
 }
+
+std::string painted(const std::string& code, const std::string& text) {
+  static const bool colours = has_colours();
+  return colours ? fmt::format("\033[{}m{}\033[0m", code, text) : text;
+}
+
+/// Of the terminal's 256: light enough for black letters.
+constexpr std::array kBackgrounds{117, 222, 151, 217, 183, 229, 116, 215, 189, 150, 224, 252};
+constexpr std::size_t kUsualWidth = 80;
 
 }  // namespace
 
 std::string bold(const std::string& text) { return painted("1", text); }
 std::string green(const std::string& text) { return painted("32", text); }
 std::string yellow(const std::string& text) { return painted("33", text); }
+
+std::string on_colour(std::size_t number, const std::string& text) {
+  return painted(fmt::format("38;5;16;48;5;{}", kBackgrounds[number % kBackgrounds.size()]), text);
+}
+
+std::size_t terminal_width() {
+  winsize size{};
+  return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : kUsualWidth;
+}
 
 std::vector<std::string> Table::lines() const {
   std::vector<std::string> titles;

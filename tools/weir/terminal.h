@@ -1,14 +1,20 @@
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
 namespace weir::tool {
 
-// Colours, on a terminal only.
+// Colours, on a terminal only, and where NO_COLOR is not set.
 std::string bold(const std::string& text);
 std::string green(const std::string& text);
 std::string yellow(const std::string& text);
+/// On one of the colours that tell neighbours in a picture apart.
+std::string on_colour(std::size_t number, const std::string& text);
+
+/// Columns that a line may have.
+std::size_t terminal_width();
 
 /// Lines of cells under titles, aligned when printed.
 class Table {

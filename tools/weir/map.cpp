@@ -1,0 +1,50 @@
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+
+#include "commands.h"
+#include "failure.h"
+#include "layout.h"
+#include "map_print.h"
+#include "terminal.h"
+
+namespace weir::tool {
+namespace {
+
+struct CloseFile {
+  void operator()(std::FILE* file) const { std::fclose(file); }
+};
+
+void write_file(const std::string& path, const std::string& text) {
+  const std::unique_ptr<std::FILE, CloseFile> file(std::fopen(path.c_str(), "we"));
+  const bool written = file && std::fwrite(text.data(), 1, text.size(), file.get()) == text.size();
+  if (!written || std::fflush(file.get()) != 0)
+    throw Failure(fmt::format("cannot write {}: {}", path, std::strerror(errno)));
+}
+
+}  // namespace
+
+void run_map(const Target& target, const Pictures& pictures, bool json) {
+  const OpenTarget open = open_target(target);
+  const std::vector<SlabFile> files = find_slab_files(target, open);
+  if (files.empty() && !open.pid) {
+    throw Failure(
+        fmt::format("{} has the counts of a process and no map of its slabs: give a PID, or a file that "
+                    "`weir stat PID --save FILE` wrote",
+                    target.segment_path));
+  }
+  Layout layout = take_layout(*open.reader, files);
+  if (open.pid) layout.pid = static_cast<std::uint32_t>(*open.pid);  // what it calls itself may be another number
+  if (!pictures.svg_path.empty()) write_file(pictures.svg_path, map_svg(layout));
+  if (!pictures.html_path.empty()) write_file(pictures.html_path, map_html(layout));
+  if (json) {
+    fmt::print("{}", map_json(layout));
+  } else if (pictures.svg_path.empty() && pictures.html_path.empty()) {
+    fmt::print("{}", map_text(layout, terminal_width()));
+  }
+}
+
+}  // namespace weir::tool
