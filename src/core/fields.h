@@ -215,6 +215,8 @@ inline constexpr std::array kMagazine{
     Field{WEIR_FIELD(Magazine, stocked), kGauge, "",
           "buffers that came from the depot, less those that went there: modulo 2^64"},
     Field{WEIR_FIELD(Magazine, limit), kGauge, "", "most buffers that it takes while nobody waits for memory"},
+    Field{WEIR_FIELD(Magazine, seen), kIdentity, "",
+          "lends or drops when its thread came by the depot last: modulo 2^32"},
     Field{WEIR_FIELD(Magazine, requested), kGauge, "",
           "buffers that its thread submitted, less those that came back to it: modulo 2^64"},
     Field{WEIR_FIELD(Magazine, buffers), kIdentity, "", "addresses of the buffers in it, the newest last"},

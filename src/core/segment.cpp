@@ -37,7 +37,7 @@ os::SegmentFile make_file() {
   const int error = prepare_file(file);
   if (error != 0) {
     throw Error(-error,
-                "cannot make the statistics segment (a memfd of 673 MiB, nearly all of it a hole): raise the "
+                "cannot make the statistics segment (a memfd of 705 MiB, nearly all of it a hole): raise the "
                 "limits on address space and files with `ulimit -v unlimited -f unlimited`");
   }
   auto* made = new (file.data) SegmentHeader{};
