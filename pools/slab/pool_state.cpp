@@ -91,7 +91,9 @@ PoolState::PoolState(const Options& options)
       record_(take_pool_record(options_)),
       first_lane_(record_->first_lane),
       cache_budget_{id(), next_serial(), limits_.start_on_node / kThreadShare} {
-  if (options_.trace || options_.scrub) watch_ = std::make_unique<LoanWatch>(options_.trace, options_.scrub);
+  if (options_.trace || options_.scrub) {
+    watch_ = std::make_unique<LoanWatch>(*record_, id(), options_.trace, options_.scrub);
+  }
   refuse_small_class_limits();
   make_nodes();
   make_depots();

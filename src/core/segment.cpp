@@ -25,7 +25,7 @@ void forget_parent() {
 int prepare_file(os::SegmentFile& file) {
   int error = os::make_segment_file(sizeof(Segment), file);
   if (error != 0) return error;
-  error = os::populate_segment(file, file.data, offsetof(Segment, magazines));
+  error = os::populate_segment(file, file.data, offsetof(Segment, borrows));
   if (error == 0) error = os::on_fork(forget_parent);
   if (error != 0) os::remove_segment_file(file, sizeof(Segment));
   return error;
@@ -36,7 +36,7 @@ os::SegmentFile make_file() {
   const int error = prepare_file(file);
   if (error != 0) {
     throw Error(-error,
-                "cannot make the statistics segment (a memfd of 513 MiB, nearly all of it a hole): raise the "
+                "cannot make the statistics segment (a memfd of 523 MiB, nearly all of it a hole): raise the "
                 "limits on address space and files with `ulimit -v unlimited -f unlimited`");
   }
   auto* made = new (file.data) SegmentHeader{};

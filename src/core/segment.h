@@ -16,12 +16,14 @@
 namespace weir::detail {
 
 inline constexpr std::array<char, 8> kSegmentMagic{'w', 'e', 'i', 'r', 's', 'e', 'g', '\0'};
-inline constexpr std::uint32_t kSegmentVersion = 3;
+inline constexpr std::uint32_t kSegmentVersion = 4;
 inline constexpr std::uint32_t kMaxPools = 16;
 inline constexpr std::uint32_t kMaxArenas = 128;
 inline constexpr std::uint32_t kMaxRings = 512;
 inline constexpr std::uint32_t kMaxReceivers = 256;
 inline constexpr std::uint32_t kMaxThreads = 256;
+inline constexpr std::uint32_t kMaxBorrows = 65536;
+inline constexpr std::uint32_t kBorrowFrames = 12;
 
 struct SegmentHeader {
   std::array<char, 8> magic;
@@ -37,7 +39,9 @@ struct PoolRecord {
   std::atomic<std::uint32_t> live;
   std::uint32_t first_lane;  ///< in each node's lanes, the lane of the smallest class
   std::uint32_t class_count;
+  std::uint32_t traces;  ///< 1: its loans are among the borrows
   std::array<char, 32> name;
+  Count unlisted;  ///< loans out for which there was no room there
 };
 
 struct ArenaRecord {
@@ -97,6 +101,18 @@ struct ThreadRecord {
   std::array<Count, kLanes / 64> lanes;  ///< bit set: the magazine of that lane is in use
 };
 
+/// A loan of a pool that traces, and who has it.
+struct BorrowRecord {
+  Count buffer;         ///< its address; 0: the record is free, or being written
+  std::uint64_t since;  ///< nanoseconds of CLOCK_MONOTONIC
+  std::uint32_t pool;   ///< index
+  std::uint32_t bytes;  ///< of the buffer
+  std::uint32_t thread;
+  std::uint32_t depth;  ///< addresses in `stack`
+  std::array<char, 24> tag;
+  std::array<std::uint64_t, kBorrowFrames> stack;  ///< where it was lent, the innermost call first
+};
+
 struct Segment {
   SegmentHeader header;
   std::array<PoolRecord, kMaxPools> pools;
@@ -105,6 +121,8 @@ struct Segment {
   std::array<RingRecord, kMaxRings> rings;
   std::array<ReceiverRecord, kMaxReceivers> receivers;
   std::array<ThreadRecord, kMaxThreads> threads;
+  Count borrow_records;  ///< so many of the borrows have been in use
+  alignas(4096) std::array<BorrowRecord, kMaxBorrows> borrows;
   alignas(4096) std::array<std::array<Magazine, kLanes>, kMaxThreads> magazines;
 };
 

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <functional>
 #include <limits>
+#include <map>
 
 #include "commands.h"
 #include "core/segment.h"
@@ -14,6 +15,8 @@
 
 namespace weir::tool {
 namespace {
+
+const std::map<std::string, std::uint32_t> kTimeUnits{{"ms", 1}, {"s", 1000}, {"m", 60'000}, {"h", 3'600'000}};
 
 int fail(const std::string& line, int exit_code) {
   fmt::print(stderr, "weir: {}\n", line);
@@ -25,6 +28,7 @@ struct CommandLine {
   CLI::App app{"Looks at the I/O buffer pools of running programs."};
   Target target;
   bool json = false;
+  std::uint32_t older_ms = 0;
   std::function<void()> chosen;
 
   CommandLine() {
@@ -34,6 +38,7 @@ struct CommandLine {
                          fmt::format("weir {} (reads segments of version {})", WEIR_VERSION, detail::kSegmentVersion));
     add_reading("stat", "Show a process's pools: who holds the buffers, the memory's grade, the receivers.",
                 [this] { run_stat(target, json); });
+    add_holders();
     add("ls", "List the processes that have pools.", [this] { run_ls(json); });
     add("env", "Show every WEIR_* variable: its value, its meaning and what it takes.", [this] { run_env(json); });
   }
@@ -43,6 +48,15 @@ struct CommandLine {
     command->add_flag("--json", json, "Print JSON, one line");
     command->callback([this, run = std::move(run)] { chosen = run; });
     return command;
+  }
+
+  void add_holders() {
+    CLI::App* command =
+        add_reading("holders", "Show who holds buffers, the oldest loans first: needs WEIR_TRACE=1 there.",
+                    [this] { run_holders(target, std::chrono::milliseconds(older_ms), json); });
+    command->add_option("--older", older_ms, "Only loans that are out for so long: 500ms, 5s, 2m or 1h")
+        ->type_name("TIME")
+        ->transform(CLI::AsNumberWithUnit(kTimeUnits, CLI::AsNumberWithUnit::UNIT_REQUIRED, "TIME"));
   }
 
   /// A subcommand that looks into a process or a file.
@@ -63,7 +77,7 @@ int run(int count, char** arguments) {
     line.app.parse(count, arguments);
     line.chosen();
   } catch (const CLI::RequiredError&) {
-    return fail("say what to do: stat, ls or env; see `weir --help`", kExitUsage);
+    return fail("say what to do: stat, holders, ls or env; see `weir --help`", kExitUsage);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return line.app.exit(error);  // --help, --version
     return fail(std::string(error.what()) + ": see `weir --help`", kExitUsage);
