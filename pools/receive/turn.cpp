@@ -204,6 +204,7 @@ int ReceiverState::park(std::uint32_t slot) noexcept {
   if (there > 0) {
     parked_.push(slot);
     note_parked();
+    probe::park(options_.name.c_str(), connections_[slot].fd);
   } else {
     connections_[slot].has_data = false;
   }
@@ -229,6 +230,7 @@ void ReceiverState::check_time(std::uint32_t slot) noexcept {
   const Lapse lapse = connection.queue == Queue::none ? idle_.check(connection) : Lapse::none;
   if (lapse == Lapse::none) return idle_.watch(slot, connection);
   connection.lapse = lapse;
+  if (lapse == Lapse::idle) probe::reclaim(options_.name.c_str(), connection.fd);
   cancel(slot);
   settle(slot);
 }

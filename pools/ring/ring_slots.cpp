@@ -114,6 +114,7 @@ void RingSlots::fill(std::span<std::byte* const> buffers) noexcept {
     const std::uint16_t bid = empty_.back();
     empty_.pop_back();
     held_[bid] = buffer;
+    probe::provide(buffer, group_, bid);
     const auto place = static_cast<std::uint16_t>((tail_ + offset) & mask);
     place_of_[bid] = place;
     bid_at_[place] = bid;
@@ -132,6 +133,7 @@ void RingSlots::publish_stock() noexcept { record_->filled.store(stock(), std::m
 bool RingSlots::provide(Loan& loan) noexcept {
   if (empty_.empty() || !loan || LoanParts::lane_of(loan) != depot_.lane()) return false;
   std::byte* const buffer = LoanParts::take(std::move(loan)).data;
+  probe::drop(buffer);
   guard_drop(buffer, depot_.lane());
   if (LoanWatch* watch = depot_.watch()) watch->on_drop(buffer, depot_.bytes());
   fill({&buffer, 1});
@@ -187,6 +189,7 @@ std::byte* RingSlots::vacate(std::uint16_t bid) noexcept {
 
 Loan RingSlots::claim_whole(std::uint16_t bid, std::uint32_t bytes) noexcept {
   std::byte* const buffer = vacate(bid);
+  probe::claim(buffer, depot_.bytes());
   guard_claim(buffer, depot_.lane());
   if (LoanWatch* watch = depot_.watch()) watch->on_lend(buffer, depot_.bytes());
   return LoanParts{buffer, depot_.lane(), bytes}.join();
@@ -202,6 +205,7 @@ Loan RingSlots::claim_slice(std::uint16_t bid, std::uint32_t bytes, bool more) n
     if (LoanWatch* watch = depot_.watch()) watch->on_lend(buffer, depot_.bytes());
     hold_slices(pool_.map(), buffer);
   }
+  probe::claim(buffer + sliced, bytes);
   Loan slice = make_slice(pool_.map(), buffer, buffer + sliced, bytes);
   sliced += bytes;
   if (!more) {

@@ -116,9 +116,8 @@ void run_holders(const Target& target, nanoseconds older, bool json) {
   const Borrows borrows = read_borrows(open, older);
   if (!borrows.traced) {
     throw Failure(
-        "no pool there notes its borrowers: restart the program with WEIR_TRACE=1; each lend and drop then takes about "
-        "a "
-        "microsecond more, and goes past the threads' magazines");
+        "no pool there notes its borrowers: restart the program with WEIR_TRACE=1; each lend then takes some three "
+        "microseconds more, and goes past the threads' magazines");
   }
   Places places(open);
   fmt::print("{}", json ? borrows_json(borrows, places) : borrows_text(borrows, older, places));
