@@ -99,10 +99,13 @@ TEST(Alerts, AreToldEveryTenSecondsWithTheNumberBetween) {
   pass(1ms);
   EXPECT_FALSE(pool.lend(65536));
   EXPECT_FALSE(pool.lend(65536));
+  pass(10s);
+  EXPECT_FALSE(pool.lend(65536));
   const auto told = sink.told(AlertKind::exhausted);
-  ASSERT_EQ(told.size(), 2U);
+  ASSERT_EQ(told.size(), 3U);
   EXPECT_EQ(told[0].suppressed, 0U);
   EXPECT_EQ(told[1].suppressed, 8U);
+  EXPECT_EQ(told[2].suppressed, 1U);
 }
 
 TEST(Alerts, OfPoolsDoNotHideEachOther) {
