@@ -2,6 +2,7 @@
 
 #include <weir/detail/guard.h>
 #include <weir/detail/magazine.h>
+#include <weir/detail/probe.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -53,6 +54,7 @@ class [[nodiscard]] Loan {
   Loan(std::byte* data, std::uint32_t lane, std::uint32_t size) noexcept : data_(data), lane_(lane), size_(size) {}
 
   void drop() noexcept {
+    detail::probe::drop(data_);
     detail::guard_drop(data_, lane_);
     detail::Magazine& magazine = detail::thread_lanes.at(lane_);
     if (!magazine.push(data_)) [[unlikely]]
@@ -77,7 +79,10 @@ struct LoanParts {
   Loan join() const noexcept { return {data, lane, size}; }
   /// A loan of a buffer from the pool; an empty one of none.
   Loan lend() const noexcept {
-    if (data != nullptr) guard_lend(data, lane);
+    if (data != nullptr) {
+      probe::lend(data, size);
+      guard_lend(data, lane);
+    }
     return join();
   }
   static LoanParts take(Loan&& loan) noexcept { return {std::exchange(loan.data_, nullptr), loan.lane_, loan.size_}; }

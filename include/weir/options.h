@@ -1,5 +1,6 @@
 #pragma once
 
+#include <weir/alerts.h>
 #include <weir/strategy.h>
 
 #include <cstddef>
@@ -17,6 +18,9 @@ enum class Pages : std::uint8_t { automatic, huge_1g, huge_2m, transparent, smal
 /// Where the memory is that a thread is lent: on its own node, the nearest one where that has none; or, for what all
 /// nodes use alike, on all of the pool's nodes in turn, slab by slab.
 enum class Placement : std::uint8_t { local, interleave };
+
+/// Where a pool's alerts go.
+enum class Alerts : std::uint8_t { standard_error, journal, off };
 
 /// The most memory that the buffers of one size may have.
 struct ClassLimit {
@@ -53,6 +57,8 @@ struct Options {
   /// hundredths of a processor.
   std::uint32_t idle_ms = 1000;
   std::uint32_t deadline_ms = 0;  ///< a connection without data for so long ends with ETIMEDOUT; 0: never
+  Alerts alerts = Alerts::standard_error;
+  AlertSink on_alert;  ///< takes the alerts instead
 
   // The pool's helper thread calls these, under no lock, so they may call the pool; but they must not throw, nor
   // destroy it, which waits for them. Each is called once when its state begins, and again only after it was over for a

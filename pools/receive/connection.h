@@ -56,6 +56,7 @@ struct Connection {
   const StrategyFacts* strategy = nullptr;
   Predictor predictor{};
   os::Time active{};            ///< the last data, or the last time that it was started or resumed
+  os::Time cancelled{};         ///< since when it is `cancelling`
   os::Time::duration pause{0};  ///< between its receives: a moving average
   KeptLoans::List kept{};       ///< received, not delivered yet
 

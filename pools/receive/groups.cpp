@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <bit>
 #include <cerrno>
+#include <string>
 
 #include "core/slices.h"
 
@@ -68,7 +69,9 @@ std::uint8_t Groups::need(const StrategyFacts& strategy, std::uint32_t bytes) {
 std::uint8_t Groups::need_or(const StrategyFacts& strategy, std::uint32_t bytes, std::uint8_t otherwise) noexcept {
   try {
     return need(strategy, bytes);
-  } catch (const std::exception&) {
+  } catch (const std::exception& error) {
+    pool_.alerts().tell(AlertKind::degraded,
+                        [&] { return std::string("a receiver does without a ring: ") + error.what(); });
     return otherwise;
   }
 }

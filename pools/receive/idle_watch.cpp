@@ -7,9 +7,11 @@ namespace {
 
 using std::chrono::milliseconds;
 
+constexpr milliseconds kStuck{10'000};
+
 /// A sixteenth of the shortest time that is watched.
 milliseconds tick_of(const Options& options) {
-  std::uint32_t shortest = UINT32_MAX;
+  std::uint32_t shortest = kStuck.count();
   for (const std::uint32_t each : {options.idle_ms, options.deadline_ms}) {
     if (each > 0) shortest = std::min(shortest, each);
   }
@@ -26,8 +28,9 @@ os::Time IdleWatch::now() noexcept {
   return now_;
 }
 
-/// When the connection's request is to be cancelled, if no data comes before.
+/// When the connection's request is to be cancelled, if no data comes before; or is stuck, when it is.
 os::Time IdleWatch::lapses_at(const Connection& connection) const noexcept {
+  if (connection.cancelling) return connection.cancelled + kStuck;
   os::Time at = os::Time::max();
   if (options_.deadline_ms > 0) at = connection.active + milliseconds(options_.deadline_ms);
   if (options_.idle_ms > 0 && connection.can_fall_silent())
@@ -36,10 +39,13 @@ os::Time IdleWatch::lapses_at(const Connection& connection) const noexcept {
 }
 
 void IdleWatch::watch(std::uint32_t slot, const Connection& connection) {
-  if (is_off()) return;
   const os::Time at = lapses_at(connection);
-  if (at != os::Time::max()) wheel_.set_by_then(slot, at);
+  if (at == os::Time::max()) return wheel_.remove(slot);
+  in_use_ = true;
+  wheel_.set_by_then(slot, at);
 }
+
+bool IdleWatch::is_stuck(const Connection& connection) noexcept { return now() >= lapses_at(connection); }
 
 Lapse IdleWatch::check(const Connection& connection) noexcept {
   if (now() < lapses_at(connection)) return Lapse::none;

@@ -21,26 +21,28 @@ class IdleWatch {
 
   /// Room for so many connections. Throws std::bad_alloc.
   void make_room(std::size_t connections) { wheel_.make_room(connections); }
-  /// The connection waits from now on: see to it in time. The wheel's entry is left where it is while data comes: when
-  /// it comes up, it is seen how long that was ago.
+  /// The connection waits from now on, or its request's end is waited for: see to it in time. The wheel's entry is left
+  /// where it is while data comes: when it comes up, it is seen how long that was ago.
   void watch(std::uint32_t slot, const Connection& connection);
   void forget(std::uint32_t slot) noexcept { wheel_.remove(slot); }
   /// Calls `visit(slot)` for each that may have to be seen to: check() tells, and watch() puts it off.
   template <typename Visit>
   void expire(Visit visit) {
-    if (!is_off()) wheel_.expire(now(), visit);
+    if (in_use_) wheel_.expire(now(), visit);
   }
   /// Why its request must be cancelled now.
   Lapse check(const Connection& connection) noexcept;
+  /// Its request has been cancelled for so long that it should have ended. REQUIRES: it is cancelling.
+  bool is_stuck(const Connection& connection) noexcept;
   os::Time next() const noexcept { return wheel_.next(); }
 
  private:
-  bool is_off() const noexcept { return options_.idle_ms == 0 && options_.deadline_ms == 0; }
   os::Time lapses_at(const Connection& connection) const noexcept;
 
   const Options& options_;
   os::Time now_;
   bool is_old_ = true;
+  bool in_use_ = false;  ///< the wheel
   TimingWheel wheel_;
 };
 

@@ -18,6 +18,9 @@ namespace {
 using Kind = Requests::Kind;
 using Ring = StrategyFacts::Ring;
 
+constexpr char kNoMultishot[] =
+    "receivers take turns of polls and receives: multishot receives into buffer rings need Linux 6.0 or newer";
+
 ReceiverRecord* take_receiver_record() {
   ReceiverRecord* record = take_record(segment().receivers);
   if (record == nullptr) throw Error(EMFILE, "this process has 256 receivers already");
@@ -60,6 +63,8 @@ ReceiverState::ReceiverState(Pool& pool, std::unique_ptr<Requests> requests, Gro
   const StrategyFacts& facts = resolve(strategy_);
   if (facts.ring != Ring::none)
     groups_.need(facts, facts.sized ? Predictor(ring_costs_).predict() : options_.receive_bytes);
+  if (options_.recv == Strategy::automatic && strategy_ == Strategy::poll_adaptive)
+    pool.state().alerts().tell(AlertKind::degraded, [] { return kNoMultishot; });
   record_->pool = pool.state().id();
   record_->thread = os::thread_id();
   record_->strategy = static_cast<std::uint32_t>(strategy_);
@@ -222,6 +227,8 @@ void ReceiverState::cancel(std::uint32_t slot) noexcept {
   if (requests_->cancels_at_once()) return end_request(slot);
   if (connection.cancelling || connection.queue != Queue::none) return;  // settled again when it leaves the queue
   connection.cancelling = true;
+  connection.cancelled = idle_.now();
+  idle_.watch(slot, connection);
   to_cancel_.push(slot);
 }
 

@@ -109,6 +109,7 @@ class ReceiverState {
   void promise(Connection& connection) noexcept;
   int park(std::uint32_t slot) noexcept;
   void note_parked() noexcept;
+  void check_cancel(std::uint32_t slot) noexcept;
 
   Pool& pool_;
   const Options& options_;

@@ -25,6 +25,7 @@ RequestBuffers::~RequestBuffers() { pool_.remove_holder(*this); }
 void RequestBuffers::submit(std::uint32_t connection, Loan&& loan) noexcept {
   const LoanParts parts = LoanParts::take(std::move(loan));
   Depot& depot = *depot_of(parts.lane);
+  probe::drop(parts.data);
   guard_drop(parts.data, parts.lane);
   if (LoanWatch* watch = depot.watch()) watch->on_drop(parts.data, depot.bytes());
   count_requested(depot, 1);
@@ -35,6 +36,7 @@ void RequestBuffers::submit(std::uint32_t connection, Loan&& loan) noexcept {
 Loan RequestBuffers::finish(std::uint32_t connection) noexcept {
   const LoanParts parts = std::exchange(held_[connection], {});
   Depot& depot = *depot_of(parts.lane);
+  probe::claim(parts.data, parts.size);
   guard_claim(parts.data, parts.lane);
   if (LoanWatch* watch = depot.watch()) watch->on_lend(parts.data, depot.bytes());
   count_requested(depot, std::uint64_t{0} - 1);

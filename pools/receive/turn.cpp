@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <string>
 #include <utility>
 
 #include "os/socket.h"
@@ -207,6 +208,7 @@ int ReceiverState::park(std::uint32_t slot) noexcept {
   if (there > 0) {
     parked_.push(slot);
     note_parked();
+    probe::park(options_.name.c_str(), connections_[slot].fd);
   } else {
     connections_[slot].has_data = false;
   }
@@ -215,12 +217,24 @@ int ReceiverState::park(std::uint32_t slot) noexcept {
 
 void ReceiverState::note_parked() noexcept { record_->parked.store(parked(), std::memory_order_relaxed); }
 
+/// A request that does not end is told of once: its buffer stays the kernel's.
+void ReceiverState::check_cancel(std::uint32_t slot) noexcept {
+  const Connection& connection = connections_[slot];
+  if (!idle_.is_stuck(connection)) return idle_.watch(slot, connection);
+  pool_.state().alerts().tell(AlertKind::stuck_cancel, [&] {
+    return "a request of file " + std::to_string(connection.fd) +
+           " was cancelled ten seconds ago and has not ended: does its thread submit, and see all completions?";
+  });
+}
+
 void ReceiverState::check_time(std::uint32_t slot) noexcept {
   Connection& connection = connections_[slot];
-  if (connection.request == Request::none || connection.cancelling) return;
+  if (connection.request == Request::none) return;
+  if (connection.cancelling) return check_cancel(slot);
   const Lapse lapse = connection.queue == Queue::none ? idle_.check(connection) : Lapse::none;
   if (lapse == Lapse::none) return idle_.watch(slot, connection);
   connection.lapse = lapse;
+  if (lapse == Lapse::idle) probe::reclaim(options_.name.c_str(), connection.fd);
   cancel(slot);
   settle(slot);
 }

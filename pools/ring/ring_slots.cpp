@@ -155,6 +155,7 @@ void RingSlots::fill(std::span<std::byte* const> buffers) noexcept {
     const std::uint16_t bid = empty_.back();
     empty_.pop_back();
     held_[bid] = buffer;
+    probe::provide(buffer, group_, bid);
     const auto place = static_cast<std::uint16_t>((tail_ + offset) & mask);
     place_of_[bid] = place;
     bid_at_[place] = bid;
@@ -173,6 +174,7 @@ void RingSlots::publish_stock() noexcept { record_->filled.store(stock(), std::m
 bool RingSlots::provide(Loan& loan) noexcept {
   if (empty_.empty() || !loan || LoanParts::lane_of(loan) != depot_.lane() || enroll() != 0) return false;
   std::byte* const buffer = LoanParts::take(std::move(loan)).data;
+  probe::drop(buffer);
   guard_drop(buffer, depot_.lane());
   if (LoanWatch* watch = depot_.watch()) watch->on_drop(buffer, depot_.bytes());
   fill({&buffer, 1});
@@ -228,6 +230,7 @@ std::byte* RingSlots::vacate(std::uint16_t bid) noexcept {
 
 Loan RingSlots::claim_whole(std::uint16_t bid, std::uint32_t bytes) noexcept {
   std::byte* const buffer = vacate(bid);
+  probe::claim(buffer, depot_.bytes());
   guard_claim(buffer, depot_.lane());
   if (LoanWatch* watch = depot_.watch()) watch->on_lend(buffer, depot_.bytes());
   return LoanParts{buffer, depot_.lane(), bytes}.join();
@@ -243,6 +246,7 @@ Loan RingSlots::claim_slice(std::uint16_t bid, std::uint32_t bytes, bool more) n
     if (LoanWatch* watch = depot_.watch()) watch->on_lend(buffer, depot_.bytes());
     hold_slices(pool_.map(), buffer);
   }
+  probe::claim(buffer + sliced, bytes);
   Loan slice = make_slice(pool_.map(), buffer, buffer + sliced, bytes);
   sliced += bytes;
   if (!more) {

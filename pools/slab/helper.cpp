@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <exception>
 
-#include "base/fatal.h"
 #include "os/thread.h"
 #include "slab/pool_state.h"
 
@@ -83,7 +82,7 @@ void Helper::grow(Time now) {
   if (!cause.empty()) {
     back_off_ = std::clamp(back_off_ * 2, kFirstBackOff, kLastBackOff);
     grow_again_ = now + back_off_;
-    say(now, cause);
+    say(cause);
   } else if (is_short) {
     grow_again_ = now + kCalm;  // it is not asked to grow
   }
@@ -97,17 +96,17 @@ void Helper::grow_node(std::size_t node) {
   }
 }
 
-void Helper::say(Time now, const std::string& cause) {
-  if (cause == cause_said_ || now < say_again_) return;
-  cause_said_ = cause;
-  say_again_ = now + kLastBackOff;
-  base::warn("pool '%s' does not grow: %s", pool_.options().name.c_str(), cause.c_str());
+void Helper::say(const std::string& cause) {
+  if (cause == cause_said_) return;
+  const bool told = pool_.alerts().tell(AlertKind::growth_failed, [&] { return "the pool does not grow: " + cause; });
+  if (told) cause_said_ = cause;
 }
 
 void Helper::tell(unsigned heard, Time now) {
   const Options& options = pool_.options();
   if (now >= calm_) {
     const bool exhausted = (heard & Alarm::exhausted) != 0;
+    if (exhausted) pool_.tell_exhausted();
     if (exhausted && !exhausted_ && options.on_exhausted) options.on_exhausted();
     exhausted_ = exhausted;
     if (exhausted) calm_ = now + kCalm;

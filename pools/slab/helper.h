@@ -32,7 +32,7 @@ class Helper {
   void look(unsigned heard, Time now);
   void grow(Time now);
   void grow_node(std::size_t node);
-  void say(Time now, const std::string& cause);
+  void say(const std::string& cause);
   void tell(unsigned heard, Time now);
   void decay(Time now);
 
@@ -43,7 +43,6 @@ class Helper {
   Time grow_again_{};  ///< until then, shortage is not looked at
   std::chrono::milliseconds back_off_{};
   std::string cause_said_;  ///< of the failure to grow that was said last
-  Time say_again_{};        ///< until then, no other cause is said
   bool low_ = false;
   bool exhausted_ = false;
   Time calm_{};  ///< until then, nobody is told of another exhaustion

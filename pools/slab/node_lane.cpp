@@ -50,7 +50,7 @@ LoanParts PoolState::lend_on(std::size_t node, std::size_t lane) noexcept {
     if (loan.data != nullptr) return loan;
   }
   here.record().empty.fetch_add(1, std::memory_order_relaxed);
-  note_exhausted();
+  note_exhausted(here);
   return {};
 }
 

@@ -38,7 +38,7 @@ void PoolState::make_nodes() {
                             "' is less than a node's part of the " + base::format_size(limits_.start) +
                             " of WEIR_BYTES: raise it, or lower WEIR_BYTES");
   }
-  map_shares(shares);
+  tell_degraded(map_shares(shares));
 }
 
 std::size_t PoolState::room() const {
@@ -57,26 +57,45 @@ std::vector<std::size_t> PoolState::rooms() const {
   return rooms;
 }
 
-/// On all nodes or, when one has not the memory, on none: nobody is lent of it before all are mapped.
-void PoolState::map_shares(const std::vector<std::size_t>& shares) {
+/// On all nodes or, when one has not the memory, on none: nobody is lent of it before all are mapped. Returns why an
+/// arena is less than was asked for; empty when none is.
+std::string PoolState::map_shares(const std::vector<std::size_t>& shares) {
   std::vector<std::pair<NodeMemory*, FreshArena>> fresh;
   for (std::size_t i = 0; i < shares.size(); ++i) {
     if (shares[i] > 0) fresh.emplace_back(nodes_[i].get(), nodes_[i]->map(shares[i]));
   }
-  for (auto& [node, arena] : fresh) node->add(std::move(arena));
+  std::string why;
+  for (auto& [node, arena] : fresh) {
+    if (!arena->grade.reason.empty()) {
+      why = base::format_size(arena->grade.bytes) + " on node " + std::to_string(node->node()) +
+            " are less than was asked for: " + arena->grade.reason;
+    }
+    node->add(std::move(arena));
+  }
+  return why;
+}
+
+void PoolState::tell_degraded(const std::string& why) noexcept {
+  if (!why.empty()) alerts_.tell(AlertKind::degraded, [&] { return why; });
 }
 
 void PoolState::reserve(std::size_t bytes) {
   if (is_fork_child()) throw Error(ENOTSUP, "a child of fork cannot grow its parent's pool: exec there first");
   if (bytes == 0) return;
-  const std::lock_guard lock(memory_mutex_);
-  const std::vector<std::size_t> shares = spread(bytes, rooms(), room());
-  if (shares.empty()) refuse_growth(bytes, room());
-  map_shares(shares);
-  wake_waiters();
+  std::string why;
+  {
+    const std::lock_guard lock(memory_mutex_);
+    const std::vector<std::size_t> shares = spread(bytes, rooms(), room());
+    if (shares.empty()) refuse_growth(bytes, room());
+    why = map_shares(shares);
+    wake_waiters();
+  }
+  tell_degraded(why);
 }
 
-void PoolState::grow(std::size_t node) {
+void PoolState::grow(std::size_t node) { tell_degraded(map_more(node)); }
+
+std::string PoolState::map_more(std::size_t node) {
   const std::lock_guard lock(memory_mutex_);
   const std::size_t most = std::min(room(), rooms()[node]);
   const std::size_t refused = nodes_[node]->stock().refused_bytes();
@@ -84,8 +103,9 @@ void PoolState::grow(std::size_t node) {
   if (most == 0) refuse_growth(room() > 0 ? std::min(wanted, room()) : wanted, room());
   std::vector<std::size_t> only(nodes_.size());
   only[node] = most;
-  map_shares(spread(std::min(wanted, most), only, most));
+  std::string why = map_shares(spread(std::min(wanted, most), only, most));
   wake_waiters();
+  return why;
 }
 
 void PoolState::wake_waiters() {

@@ -18,6 +18,7 @@
 #include "core/slices.h"
 #include "core/threads.h"
 #include "os/numa.h"
+#include "os/process.h"
 
 namespace weir::detail {
 namespace {
@@ -91,7 +92,9 @@ PoolState::PoolState(const Options& options)
       record_(take_pool_record(options_)),
       first_lane_(record_->first_lane),
       cache_budget_{id(), next_serial(), limits_.start_on_node / kThreadShare} {
-  if (options_.trace || options_.scrub) watch_ = std::make_unique<LoanWatch>(options_.trace, options_.scrub);
+  if (options_.trace || options_.scrub) {
+    watch_ = std::make_unique<LoanWatch>(*record_, id(), options_.trace, options_.scrub);
+  }
   refuse_small_class_limits();
   record_->base = reinterpret_cast<std::uintptr_t>(reservation_->base());
   make_nodes();
@@ -182,12 +185,23 @@ LoanParts PoolState::lend(std::size_t class_index) noexcept {
   const LoanParts loan = lend_nearby(node, class_index);
   if (loan.data != nullptr) return loan;
   home.record().empty.fetch_add(1, std::memory_order_relaxed);
-  note_exhausted();
+  note_exhausted(home);
   return {};
 }
 
-void PoolState::note_exhausted() noexcept {
-  if (options_.on_exhausted) alarm_.raise(Alarm::exhausted);
+void PoolState::note_exhausted(const Depot& depot) noexcept {
+  exhausted_.store(&depot, std::memory_order_relaxed);
+  has_helper() ? alarm_.raise(Alarm::exhausted) : tell_exhausted();
+}
+
+void PoolState::tell_exhausted() noexcept {
+  alerts_.tell(AlertKind::exhausted, [this] {
+    const Depot& depot = *exhausted_.load(std::memory_order_relaxed);
+    return "no buffer of " + base::format_size(depot.bytes()) + " is free, of " +
+           std::to_string(depot.record().capacity.load(std::memory_order_relaxed)) +
+           ": raise WEIR_BYTES or WEIR_MAX_BYTES, or see who has them by `weir stat " +
+           std::to_string(os::process_id()) + "`";
+  });
 }
 
 /// From the nearest node that has a buffer. When none has, once more: with what the thread itself keeps of other nodes
@@ -207,7 +221,7 @@ LoanParts PoolState::lend_nearby(std::uint32_t home, std::size_t class_index) no
 
 bool PoolState::reclaim(const Depot& starved) noexcept {
   const bool any = reclaim_for(starved.lane_index() / kLanesPerNode);
-  if (!any) note_exhausted();
+  if (!any) note_exhausted(starved);
   return any;
 }
 

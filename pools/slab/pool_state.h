@@ -9,9 +9,11 @@
 #include <memory>
 #include <mutex>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "core/alarm.h"
+#include "core/alert_limit.h"
 #include "core/arena.h"
 #include "core/depot.h"
 #include "core/node_memory.h"
@@ -67,6 +69,9 @@ class PoolState {
   void grow(std::size_t node);
   /// True when a class found no slab there, or the node's part of the low-water mark is not free.
   bool is_short(std::size_t node) const { return nodes_[node]->stock().is_short(); }
+  /// REQUIRES: note_exhausted() was called.
+  void tell_exhausted() noexcept;
+  AlertLimit& alerts() noexcept { return alerts_; }
   /// Bytes that no class and no ring has.
   std::size_t free_bytes() const;
   /// Gives the system what no buffer needs, but for the first arena of each node. Returns how many bytes.
@@ -125,10 +130,12 @@ class PoolState {
   SlabSource source_for(std::size_t node, const SizeClass& size_class);
   std::size_t room() const;
   std::vector<std::size_t> rooms() const;
-  void map_shares(const std::vector<std::size_t>& shares);
+  std::string map_shares(const std::vector<std::size_t>& shares);
+  std::string map_more(std::size_t node);
+  void tell_degraded(const std::string& why) noexcept;
   void wake_waiters();
   NodeMemory& node_of(const std::byte* address);
-  void note_exhausted() noexcept;
+  void note_exhausted(const Depot& depot) noexcept;
   LoanParts lend_nearby(std::uint32_t node, std::size_t class_index) noexcept;
   bool reclaim_node(std::size_t node) noexcept;
   bool reclaim_for(std::size_t node) noexcept;
@@ -138,6 +145,7 @@ class PoolState {
   void refuse_loans_out() const;
 
   const Options options_;
+  AlertLimit alerts_{options_};
   const MemoryLimits limits_;
   const SizeClasses classes_;
   std::unique_ptr<Reservation> reservation_;
@@ -146,6 +154,7 @@ class PoolState {
   const std::uint32_t first_lane_;  ///< of the record, which a child of fork has not
   const CacheBudget cache_budget_;
   Alarm alarm_;
+  std::atomic<const Depot*> exhausted_{nullptr};    ///< the last that was
   std::vector<std::unique_ptr<NodeMemory>> nodes_;  ///< those that nothing is taken from have no arena
   mutable std::mutex memory_mutex_;                 ///< one at a time changes or walks it; before any other lock
   std::unique_ptr<LoanWatch> watch_;                ///< nullptr: no lend or drop is watched

@@ -137,8 +137,10 @@ inline constexpr std::array kPool{
     Field{WEIR_FIELD(PoolRecord, first_lane), kIdentity, "",
           "lane of its smallest class, in the 256 lanes of each node"},
     Field{WEIR_FIELD(PoolRecord, class_count), kIdentity, "", "size classes, each with a lane on each node"},
+    Field{WEIR_FIELD(PoolRecord, traces), kIdentity, "", "1: its loans are among the borrows"},
     Field{WEIR_FIELD(PoolRecord, base), kIdentity, "", "address of its memory, which its slab file has too"},
     Field{WEIR_FIELD(PoolRecord, name), kText, "", "name of the pool"},
+    Field{WEIR_FIELD(PoolRecord, unlisted), kGauge, "", "loans out for which the borrows had no room"},
 };
 
 inline constexpr std::array kArena{
@@ -206,6 +208,21 @@ inline constexpr std::array kThread{
           "bit i % 64 of word i / 64: its magazine of lane i is in use"},
 };
 
+inline constexpr std::array kBorrowUse{
+    Field{{"used", "u64", 0, 8, 1}, kGauge, "", "so many of the borrows have been in use, from the first"},
+};
+
+inline constexpr std::array kBorrow{
+    Field{WEIR_FIELD(BorrowRecord, buffer), kIdentity, "", "address of the buffer; 0: free, or being written"},
+    Field{WEIR_FIELD(BorrowRecord, since), kIdentity, "", "nanoseconds of CLOCK_MONOTONIC when it was lent"},
+    Field{WEIR_FIELD(BorrowRecord, pool), kIdentity, "", "index of its pool"},
+    Field{WEIR_FIELD(BorrowRecord, bytes), kIdentity, "bytes", "size of the buffer"},
+    Field{WEIR_FIELD(BorrowRecord, thread), kIdentity, "", "the kernel's number of the thread that lent it"},
+    Field{WEIR_FIELD(BorrowRecord, depth), kIdentity, "", "addresses in the stack"},
+    Field{WEIR_FIELD(BorrowRecord, tag), kText, "", "what the borrower calls itself"},
+    Field{WEIR_FIELD(BorrowRecord, stack), kIdentity, "", "where it was lent, the innermost call first"},
+};
+
 inline constexpr std::array kMagazine{
     Field{{"cached", "u64", offsetof(Magazine, state), 8, 1}, kGauge, "", "buffers in it", 0, 8},
     Field{{"lends", "u64", offsetof(Magazine, state), 8, 1}, kCounter, "", "lends from it", 8, 56},
@@ -248,6 +265,10 @@ inline constexpr std::array kRecordKinds{
                fields::kReceiver},
     RecordKind{"thread", offsetof(Segment, threads), sizeof(ThreadRecord), kMaxThreads, "a thread with magazines",
                fields::kThread},
+    RecordKind{"borrow_use", offsetof(Segment, borrow_records), sizeof(Count), 1, "how far the borrows are used",
+               fields::kBorrowUse},
+    RecordKind{"borrow", offsetof(Segment, borrows), sizeof(BorrowRecord), kMaxBorrows,
+               "a loan of a pool that traces (WEIR_TRACE)", fields::kBorrow},
     RecordKind{"magazine", offsetof(Segment, magazines), sizeof(Magazine), std::size_t{kMaxThreads} * kLanes,
                "a thread's free buffers of a lane: the magazine 2048 * thread index + lane", fields::kMagazine},
     RecordKind{"recent", offsetof(Segment, recent), sizeof(Segment::recent[0]), kLanes,

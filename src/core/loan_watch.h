@@ -3,8 +3,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <span>
 #include <string>
+
+#include "core/segment.h"
 
 namespace weir::detail {
 
@@ -12,12 +13,13 @@ namespace weir::detail {
 /// them comes by here; any other pool pays nothing. Thread safe.
 class LoanWatch {
  public:
-  LoanWatch(bool trace, bool scrub);
+  /// Throws Error. REQUIRES: the pool's record, of that index, outlives it.
+  LoanWatch(PoolRecord& pool, std::uint32_t pool_index, bool trace, bool scrub);
   ~LoanWatch();
   LoanWatch(const LoanWatch&) = delete;
   LoanWatch& operator=(const LoanWatch&) = delete;
 
-  /// Notes who borrows: the calling thread and its stack.
+  /// Notes who borrows, in the segment: the calling thread, its tag and its stack.
   void on_lend(const std::byte* buffer, std::uint32_t bytes) noexcept;
   /// Forgets it, and overwrites the buffer with zeros. A buffer that nobody borrowed is fatal, where that is traced.
   void on_drop(std::byte* buffer, std::uint32_t bytes) noexcept;
@@ -28,6 +30,8 @@ class LoanWatch {
  private:
   struct Borrows;
 
+  PoolRecord& pool_;
+  const std::uint32_t pool_index_;
   std::unique_ptr<Borrows> borrows_;  ///< nullptr: not traced
   bool scrub_;
 };

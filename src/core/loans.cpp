@@ -38,10 +38,13 @@ void LoanParts::fill(std::span<Loan> loans, std::byte* const* buffers, std::uint
   std::size_t done = 0;
 #pragma GCC unroll 4
   for (; done + 2 <= loans.size(); done += 2) {
+    probe::lend(buffers[done], size);
+    probe::lend(buffers[done + 1], size);
     const Pair both = pair_at(const_cast<std::byte**>(buffers + done));
     pair_at(&loans[done]) = __builtin_shufflevector(both, Pair{tail, tail}, 0, 2);
     pair_at(&loans[done + 1]) = __builtin_shufflevector(both, Pair{tail, tail}, 1, 3);
   }
+  if (done < loans.size()) probe::lend(buffers[done], size);
   if (done < loans.size()) loans[done] = LoanParts{buffers[done], lane, size}.join();
 }
 
@@ -49,10 +52,15 @@ std::size_t LoanParts::empty(std::span<Loan> loans, std::uint32_t lane, std::byt
   std::size_t done = 0;
   for (; done + kBlock <= loans.size() && copy_block(&loans[done], lane, buffers + done); done += kBlock) {
 #pragma GCC unroll 8
-    for (std::size_t i = 0; i < kBlock; ++i) pair_at(&loans[done + i]) = Pair{0, 0};
+    for (std::size_t i = 0; i < kBlock; ++i) {
+      probe::drop(buffers[done + i]);
+      pair_at(&loans[done + i]) = Pair{0, 0};
+    }
   }
-  for (; done < loans.size() && loans[done] && lane_of(loans[done]) == lane; ++done)
+  for (; done < loans.size() && loans[done] && lane_of(loans[done]) == lane; ++done) {
     buffers[done] = take(std::move(loans[done])).data;
+    probe::drop(buffers[done]);
+  }
   for (std::size_t i = 0; i < done; ++i) guard_drop(buffers[i], lane);
   return done;
 }

@@ -129,6 +129,9 @@ constexpr std::array<std::pair<const char*, Pages>, 5> kPagesNames{{{"auto", Pag
 constexpr std::array<std::pair<const char*, Placement>, 2> kPlacementNames{
     {{"local", Placement::local}, {"interleave", Placement::interleave}}};
 
+constexpr std::array<std::pair<const char*, Alerts>, 3> kAlertsNames{
+    {{"stderr", Alerts::standard_error}, {"journald", Alerts::journal}, {"off", Alerts::off}}};
+
 template <typename Names, typename Value>
 bool set_by_name(const Names& names, Value& target, std::string_view text) {
   const auto entry = std::find_if(names.begin(), names.end(), [&](auto& each) { return text == each.first; });
@@ -244,6 +247,10 @@ constexpr std::array kOptions{
            "a connection without data for so long is ended as timed out; 0: never",
            [](Options& o, std::string_view text) { return set_number(o.deadline_ms, text); },
            [](const Options& o) { return std::to_string(o.deadline_ms); }},
+    Option{"WEIR_ALERTS", "stderr, journald or off", "journald",
+           "who is told of degradation, exhaustion, stuck cancels and failed growth, unless the program has a sink",
+           [](Options& o, std::string_view text) { return set_by_name(kAlertsNames, o.alerts, text); },
+           [](const Options& o) { return std::string(name_among(kAlertsNames, o.alerts)); }},
 };
 
 const Option& option_named(std::string_view name) {

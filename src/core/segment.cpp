@@ -26,7 +26,7 @@ void forget_parent() {
 int prepare_file(os::SegmentFile& file) {
   int error = os::make_segment_file(os::kSegmentFileName, sizeof(Segment), file);
   if (error != 0) return error;
-  error = os::populate_segment(file, file.data, offsetof(Segment, magazines));
+  error = os::populate_segment(file, file.data, offsetof(Segment, borrows));
   if (error == 0) error = os::on_fork(forget_parent);
   if (error != 0) os::remove_segment_file(file, sizeof(Segment));
   return error;

@@ -25,7 +25,7 @@ inline constexpr std::uint32_t kMaxThreads = 256;
 inline constexpr std::uint32_t kMaxRecent = 4096;
 inline constexpr std::uint32_t kMaxRingEntries = 32768;
 inline constexpr std::uint32_t kMaxRecordEntries = 16;
-inline constexpr std::uint32_t kMaxFieldEntries = 112;
+inline constexpr std::uint32_t kMaxFieldEntries = 128;
 
 /// A kind of record: what core/fields.h says of it, for readers that know the header alone.
 struct RecordEntry {
@@ -60,6 +60,8 @@ struct TablesPlace {
   std::uint32_t field_stride;
   std::uint32_t field_count;
 };
+inline constexpr std::uint32_t kMaxBorrows = 65536;
+inline constexpr std::uint32_t kBorrowFrames = 12;
 
 struct SegmentHeader {
   std::array<char, 8> magic;
@@ -76,8 +78,10 @@ struct PoolRecord {
   std::atomic<std::uint32_t> live;
   std::uint32_t first_lane;  ///< in each node's lanes, the lane of the smallest class
   std::uint32_t class_count;
-  std::uint64_t base;  ///< address of its memory, by which its slab file is known
+  std::uint32_t traces;  ///< 1: its loans are among the borrows
+  std::uint64_t base;    ///< address of its memory, by which its slab file is known
   std::array<char, 32> name;
+  Count unlisted;  ///< loans out for which there was no room there
 };
 
 struct ArenaRecord {
@@ -140,6 +144,18 @@ struct ThreadRecord {
   std::array<Count, kLanes / 64> lanes;  ///< bit set: the magazine of that lane is in use
 };
 
+/// A loan of a pool that traces, and who has it.
+struct BorrowRecord {
+  Count buffer;         ///< its address; 0: the record is free, or being written
+  std::uint64_t since;  ///< nanoseconds of CLOCK_MONOTONIC
+  std::uint32_t pool;   ///< index
+  std::uint32_t bytes;  ///< of the buffer
+  std::uint32_t thread;
+  std::uint32_t depth;  ///< addresses in `stack`
+  std::array<char, 24> tag;
+  std::array<std::uint64_t, kBorrowFrames> stack;  ///< where it was lent, the innermost call first
+};
+
 struct Segment {
   SegmentHeader header;
   std::array<RecordEntry, kMaxRecordEntries> record_entries;
@@ -150,6 +166,8 @@ struct Segment {
   std::array<RingRecord, kMaxRings> rings;
   std::array<ReceiverRecord, kMaxReceivers> receivers;
   std::array<ThreadRecord, kMaxThreads> threads;
+  Count borrow_records;  ///< so many of the borrows have been in use
+  alignas(4096) std::array<BorrowRecord, kMaxBorrows> borrows;
   alignas(4096) std::array<std::array<Magazine, kLanes>, kMaxThreads> magazines;
   std::array<std::array<std::byte*, kMaxRecent>, kLanes> recent;  ///< by lane: see Depot
   std::array<std::array<std::byte*, kMaxRingEntries>, kMaxRings>

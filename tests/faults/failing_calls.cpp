@@ -267,6 +267,14 @@ ssize_t failing_recv(int fd, void* buffer, size_t bytes, int flags) {
   return call("recv", {EAGAIN, EINTR, ENOMEM}, [&] { return recv(fd, buffer, bytes, flags); });
 }
 
+int failing_socket(int family, int type, int protocol) {
+  return call("socket", {EMFILE, ENOBUFS}, [&] { return socket(family, type, protocol); });
+}
+
+ssize_t failing_sendto(int fd, const void* data, size_t bytes, int flags, const sockaddr* to, socklen_t length) {
+  return call("sendto", {EAGAIN, ENOBUFS}, [&] { return sendto(fd, data, bytes, flags, to, length); });
+}
+
 int failing_getsockopt(int fd, int level, int option, void* value, socklen_t* length) {
   return call("getsockopt", {ENOBUFS}, [&] { return getsockopt(fd, level, option, value, length); });
 }

@@ -20,6 +20,7 @@
 #include "core/segment.h"
 #include "faults/failing_calls.h"
 #include "faults/scenario.h"
+#include "os/journal.h"
 #include "pool_testing.h"
 
 extern "C" int __lsan_do_recoverable_leak_check() __attribute__((weak));  // there with AddressSanitizer
@@ -210,6 +211,21 @@ const char* expected_answer(const Call& call, int error, bool strict) {
   return kGrades.contains(call.name) ? "a lesser grade" : "nothing";
 }
 
+/// Its calls are no part of a pool's life.
+TEST(FaultyJournal, SaysWhichCallFailed) {
+  testing::start_counting(kNone, 0);
+  const int without = os::send_to_journal("MESSAGE=a test of weir\nPRIORITY=7\n");
+  const std::vector<Call> calls = testing::stop_counting();
+  ASSERT_EQ(calls.size(), 3U);
+  for (std::size_t position = 0; position < calls.size(); ++position) {
+    const int error = calls[position].errors.front();
+    testing::start_counting(position, error);
+    const int answer = os::send_to_journal("MESSAGE=a test of weir\nPRIORITY=7\n");
+    EXPECT_EQ(testing::stop_counting().size(), position == 0 ? 1U : 3U) << "the socket is not closed";
+    EXPECT_EQ(answer, calls[position].name == "close" ? without : -error) << calls[position].name;
+  }
+}
+
 class Faults : public ::testing::Test {
  protected:
   static Options options(Pages pages, std::size_t bytes) {
@@ -219,6 +235,7 @@ class Faults : public ::testing::Test {
     options.classes = {512, 4096, 16384, 65536};
     options.page_classes = {4096};
     options.ring_entries = 8;
+    options.alerts = Alerts::off;  // whose calls would come at any position
     options.decay_seconds = 3600;  // there is a helper, which does nothing
     return options;
   }

@@ -53,6 +53,7 @@ void draw_pool(Random& random, Setup& setup) {
   static const std::vector<std::uint32_t> kLargeClasses[] = {{4096, 65536}, {65536}};
   options.classes = incremental ? random.pick(kLargeClasses) : random.pick(kClasses);
   options.page_classes = {};
+  options.alerts = Alerts::off;
   options.pages = Pages::small;
   options.slab_bytes = std::size_t{incremental ? 128U : 64U} * 1024;
   options.receive_bytes = options.classes[random.below(options.classes.size())];

@@ -11,6 +11,7 @@
 #include <weir/error.h>
 #include <weir/pool.h>
 #include <weir/receiver.h>
+#include <weir/trace.h>
 
 #include <algorithm>
 #include <array>
@@ -105,6 +106,7 @@ class HeldLoans {
 
  private:
   void lend(weir::Pool& pool, std::size_t bytes) {
+    const weir::BorrowerTag tag("held by a thread");
     const std::lock_guard lock(mutex_);
     for (std::size_t i = 0; i < kLoansOfEach; ++i) loans_.push_back(pool.lend(bytes));
   }

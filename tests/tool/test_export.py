@@ -114,6 +114,15 @@ class ExportTest(unittest.TestCase):
         self.assertEqual(sum(degraded), sum(arena["bytes"] for arena in arenas))
         self.assertGreater(sum(degraded), 0)
 
+    def test_oldest_loan(self):
+        self.assertNotIn("weir_pool_oldest_loan_seconds{", self.text())
+        with Holder(WEIR_TRACE="1") as held:
+            began = time.monotonic()
+            time.sleep(1.1)
+            found = samples(weir("export", held.pid).stdout)
+            age = found["weir_pool_oldest_loan_seconds", ("pool", "held")]
+            self.assertTrue(1 <= age <= time.monotonic() - began + 1, age)
+
     def test_both_formats_say_the_same(self):
         plain, openly = self.text(), self.text("--openmetrics")
         self.assertEqual(samples(plain), samples(openly))

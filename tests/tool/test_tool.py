@@ -320,13 +320,13 @@ class UsageTest(ToolTest):
     def test_wrong_arguments(self):
         for arguments in ((), ("start",), ("stat", "x"), ("stat", "0"), ("stat", "-1"), ("stat", "1", "2"),
                           ("stat", "99999999999"), ("stat", "--nope"), ("stat", "--segment"),
-                          ("stat", "1", "--segment", "x"), ("env", "1"), ("ls", "--yaml")):
+                          ("stat", "1", "--segment", "x"), ("env", "1"), ("ls", "--yaml"), ("holders", "--older", "5"), ("holders", "--older", "x")):
             with self.subTest(arguments):
                 self.check_refused(weir(*arguments), 2, "weir --help")
 
     def test_help_and_version(self):
         self.assertRegex(weir("--version").stdout, r"\Aweir \d+\.\d+\.\d+ .*version 4")
-        for arguments in ((), ("stat",), ("export",), ("ls",), ("env",)):
+        for arguments in ((), ("stat",), ("export",), ("holders",), ("ls",), ("env",)):
             answer = weir(*arguments, "--help")
             self.assertEqual((answer.returncode, answer.stderr), (0, ""))
             self.assertIn("Usage: weir", answer.stdout)

@@ -18,7 +18,7 @@ const std::vector<std::string> kNames{
     "WEIR_CLASS_MAX_BYTES", "WEIR_NODES",      "WEIR_PLACEMENT",    "WEIR_GROW",      "WEIR_LOW_WATER",
     "WEIR_DECAY",           "WEIR_SLAB",       "WEIR_PAGES",        "WEIR_STRICT",    "WEIR_TRACE",
     "WEIR_SCRUB",           "WEIR_RECV_BYTES", "WEIR_RING_ENTRIES", "WEIR_RECV",      "WEIR_IDLE",
-    "WEIR_DEADLINE"};
+    "WEIR_DEADLINE",        "WEIR_ALERTS"};
 
 /// Each test starts without any WEIR_* variable of ours.
 class OptionsTest : public testing::Test {
@@ -187,6 +187,14 @@ TEST_F(OptionsTest, PagesAreNamed) {
   for (const Pages pages : {Pages::automatic, Pages::huge_1g, Pages::huge_2m, Pages::transparent, Pages::small}) {
     EXPECT_EQ(with("WEIR_PAGES", name_of(pages)).pages, pages);
   }
+}
+
+TEST_F(OptionsTest, AlertsGoSomewhere) {
+  EXPECT_EQ(Options{}.alerts, Alerts::standard_error);
+  EXPECT_EQ(with("WEIR_ALERTS", "stderr").alerts, Alerts::standard_error);
+  EXPECT_EQ(with("WEIR_ALERTS", "journald").alerts, Alerts::journal);
+  EXPECT_EQ(with("WEIR_ALERTS", "off").alerts, Alerts::off);
+  for (const char* bad : {"", "0", "syslog", "STDERR", "off "}) expect_refused("WEIR_ALERTS", bad);
 }
 
 TEST_F(OptionsTest, FlagsAreZeroOrOne) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 
@@ -25,6 +26,8 @@ struct Pictures {
   std::string html_path;
 };
 void run_map(const Target& target, const Pictures& pictures, bool json);
+/// `older`: only of loans that are out for so long.
+void run_holders(const Target& target, std::chrono::nanoseconds older, bool json);
 void run_ls(bool json);
 void run_watch(const Target& target, const Pace& pace, bool json);
 void run_top(const Target& target, const Pace& pace);

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <thread>
 
+#include "borrows.h"
 #include "commands.h"
 #include "failure.h"
 #include "metrics.h"
@@ -18,7 +19,10 @@ constexpr std::size_t kScrapersAtOnce = 4;
 
 /// Of the process as it is now: it is looked for anew each time.
 std::string read_metrics(const Target& target, MetricFormat format) {
-  return metrics_text(metrics_of(take_snapshot(*open_target(target).reader)), format);
+  const OpenTarget open = open_target(target);
+  std::vector<MetricFamily> families = metrics_of(take_snapshot(*open.reader));
+  families.push_back(oldest_loans_of(read_borrows(open, {})));
+  return metrics_text(families, format);
 }
 
 const char* content_type(MetricFormat format) {

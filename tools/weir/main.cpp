@@ -18,6 +18,8 @@
 namespace weir::tool {
 namespace {
 
+const std::map<std::string, std::uint32_t> kTimeUnits{{"ms", 1}, {"s", 1000}, {"m", 60'000}, {"h", 3'600'000}};
+
 int fail(const std::string& line, int exit_code) {
   fmt::print(stderr, "weir: {}\n", line);
   return exit_code;
@@ -34,6 +36,7 @@ struct CommandLine {
   std::string save_path;
   std::string listen;
   std::string shell;
+  std::uint32_t older_ms = 0;
   std::function<void()> chosen;
 
   CommandLine() {
@@ -50,6 +53,7 @@ struct CommandLine {
     add_watch();
     add_top();
     add_map();
+    add_holders();
     add_export();
     add_completion();
     add("ls", "List the processes that have pools.", [this] { run_ls(json); });
@@ -66,6 +70,15 @@ struct CommandLine {
     CLI::App* command = add_plain(name, meaning, std::move(run));
     command->add_flag("--json", json, "Print JSON, one line");
     return command;
+  }
+
+  void add_holders() {
+    CLI::App* command =
+        add_reading("holders", "Show who holds buffers, the oldest loans first: needs WEIR_TRACE=1 there.",
+                    [this] { run_holders(target, std::chrono::milliseconds(older_ms), json); });
+    command->add_option("--older", older_ms, "Only loans that are out for so long: 500ms, 5s, 2m or 1h")
+        ->type_name("TIME")
+        ->transform(CLI::AsNumberWithUnit(kTimeUnits, CLI::AsNumberWithUnit::UNIT_REQUIRED, "TIME"));
   }
 
   /// A subcommand that looks into a process or a file.

@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
+#include <chrono>
 #include <initializer_list>
 #include <utility>
 
@@ -40,6 +42,9 @@ constexpr Metric kBuffers{"weir_pool_buffers", FieldKind::gauge, "", "buffers by
 constexpr Metric kMemory{"weir_pool_memory_bytes", field_named("arena", "bytes")};
 constexpr Metric kDegraded{"weir_pool_degraded_memory_bytes", FieldKind::gauge, "bytes",
                            "memory that is less than what was asked for: smaller pages, not locked, of another node"};
+
+constexpr Metric kOldestLoan{"weir_pool_oldest_loan_seconds", FieldKind::gauge, "seconds",
+                             "age of the oldest loan, where borrowers are noted (WEIR_TRACE=1)"};
 
 constexpr std::array<std::pair<const char*, std::uint64_t Counts::*>, 5> kHolders{
     {{"free", &Counts::free},
@@ -209,6 +214,16 @@ std::vector<MetricFamily> metrics_of(const Snapshot& snapshot) {
   for (const auto& what : kOfRings) families.push_back(of_rings(snapshot, what));
   for (const auto& what : kOfReceivers) families.push_back(of_receivers(snapshot, what));
   return families;
+}
+
+MetricFamily oldest_loans_of(const Borrows& borrows) {
+  MetricFamily family = family_of(kOldestLoan);
+  for (const BorrowGroup& group : borrows.groups) {
+    const auto age = std::chrono::duration_cast<std::chrono::seconds>(group.oldest);
+    std::uint64_t& sample = family.samples[text_of({{"pool", group.pool}})];
+    sample = std::max(sample, static_cast<std::uint64_t>(age.count()));
+  }
+  return family;
 }
 
 std::string metrics_text(const std::vector<MetricFamily>& families, MetricFormat format) {

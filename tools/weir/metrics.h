@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "borrows.h"
 #include "core/fields.h"
 #include "snapshot.h"
 
@@ -22,6 +23,9 @@ struct MetricFamily {
 
 /// All that is exported of a process.
 std::vector<MetricFamily> metrics_of(const Snapshot& snapshot);
+
+/// Age of the oldest loan, of each pool that notes its borrowers.
+MetricFamily oldest_loans_of(const Borrows& borrows);
 
 enum class MetricFormat : bool {
   prometheus,   ///< text/plain; version=0.0.4

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "base/units.h"
@@ -74,7 +75,7 @@ SegmentReader::SegmentReader(File file, std::string name)
 
 SegmentReader::~SegmentReader() { munmap(&copy_, sizeof(Segment)); }
 
-void SegmentReader::read_records() { read(&copy_, offsetof(Segment, magazines)); }
+void SegmentReader::read_records() { read(&copy_, offsetof(Segment, borrows)); }
 
 void SegmentReader::read_lane(std::uint32_t lane_index) {
   read(&copy_.threads, sizeof copy_.threads);
@@ -88,6 +89,13 @@ void SegmentReader::read_lane(std::uint32_t lane_index) {
     const bool in_use = (thread.lanes[lane_index / 64] >> lane_index % 64 & 1) != 0;
     if (thread.id != 0 && in_use) read(&copy_.magazines[i][lane_index], kMagazineNumbers);
   }
+}
+
+std::span<const detail::BorrowRecord> SegmentReader::read_borrows() {
+  read(&copy_.borrow_records, sizeof copy_.borrow_records);
+  const auto count = std::min<std::uint64_t>(copy_.borrow_records, detail::kMaxBorrows);
+  read(copy_.borrows.data(), count * sizeof(detail::BorrowRecord));
+  return std::span(copy_.borrows).first(count);
 }
 
 std::vector<std::uint64_t> SegmentReader::addresses(std::span<std::byte* const> part) const {

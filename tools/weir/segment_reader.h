@@ -25,10 +25,12 @@ class SegmentReader {
   SegmentReader(const SegmentReader&) = delete;
   SegmentReader& operator=(const SegmentReader&) = delete;
 
-  /// Reads everything but the magazines anew.
+  /// Reads everything but the borrows and the magazines anew.
   void read_records();
   /// Reads anew what the lane's counts are made of, as much at once as can be.
   void read_lane(std::uint32_t lane_index);
+  /// Reads anew the borrows that have been in use, and returns them.
+  std::span<const detail::BorrowRecord> read_borrows();
 
   /// Addresses of buffers as they are now in a part of the segment(), which is not read otherwise.
   std::vector<std::uint64_t> addresses(std::span<std::byte* const> part) const;
