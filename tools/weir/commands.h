@@ -1,5 +1,7 @@
 #pragma once
 
+#include <optional>
+
 #include "target.h"
 
 namespace weir::tool {
@@ -8,6 +10,7 @@ namespace weir::tool {
 
 void run_stat(const Target& target, bool json);
 void run_ls(bool json);
-void run_env(bool json);
+/// What a process was started with, or this one; throws Failure after that, when a value is bad.
+void run_env(std::optional<int> pid, bool json);
 
 }  // namespace weir::tool

@@ -35,7 +35,9 @@ struct CommandLine {
     add_reading("stat", "Show a process's pools: who holds the buffers, the memory's grade, the receivers.",
                 [this] { run_stat(target, json); });
     add("ls", "List the processes that have pools.", [this] { run_ls(json); });
-    add("env", "Show every WEIR_* variable: its value, its meaning and what it takes.", [this] { run_env(json); });
+    add_pid(*add("env", "Show every WEIR_* variable: its value, its source, its meaning and what it takes.",
+                 [this] { run_env(target.pid, json); }),
+            "Show what this process was started with");
   }
 
   CLI::App* add(const char* name, const char* meaning, std::function<void()> run) {
@@ -45,11 +47,15 @@ struct CommandLine {
     return command;
   }
 
+  CLI::Option* add_pid(CLI::App& command, const char* meaning) {
+    const auto any = CLI::Range(1, std::numeric_limits<int>::max()).description("");
+    return command.add_option("PID", target.pid, meaning)->type_name("")->check(any);
+  }
+
   /// A subcommand that looks into a process or a file.
   CLI::App* add_reading(const char* name, const char* meaning, std::function<void()> run) {
     CLI::App* command = add(name, meaning, std::move(run));
-    auto* pid = command->add_option("PID", target.pid, "The process; needed only when several have pools");
-    pid->type_name("")->check(CLI::Range(1, std::numeric_limits<int>::max()).description(""));
+    CLI::Option* pid = add_pid(*command, "The process; needed only when several have pools");
     command->add_option("--segment", target.segment_path, "Read this file: /proc/PID/fd/N, or a copy of one")
         ->type_name("FILE")
         ->excludes(pid);

@@ -4,13 +4,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 namespace weir::tool {
 namespace {
 
 std::string painted(const char* code, const std::string& text) {
-  static const bool is_terminal = isatty(STDOUT_FILENO) == 1;
-  return is_terminal ? fmt::format("\033[{}m{}\033[0m", code, text) : text;
+  static const bool wanted = isatty(STDOUT_FILENO) == 1 && std::getenv("NO_COLOR") == nullptr;
+  return wanted ? fmt::format("\033[{}m{}\033[0m", code, text) : text;
 }
 
 }  // namespace
@@ -18,6 +19,7 @@ std::string painted(const char* code, const std::string& text) {
 std::string bold(const std::string& text) { return painted("1", text); }
 std::string green(const std::string& text) { return painted("32", text); }
 std::string yellow(const std::string& text) { return painted("33", text); }
+std::string red(const std::string& text) { return painted("31", text); }
 
 std::string Table::text(const std::string& indent) const {
   std::vector<std::string> titles;

@@ -5,10 +5,11 @@
 
 namespace weir::tool {
 
-// Colours, on a terminal only.
+// Colours, on a terminal only, and without NO_COLOR.
 std::string bold(const std::string& text);
 std::string green(const std::string& text);
 std::string yellow(const std::string& text);
+std::string red(const std::string& text);
 
 /// Lines of cells under titles, aligned when printed.
 class Table {
