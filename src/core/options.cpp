@@ -393,7 +393,8 @@ std::vector<OptionLine> describe_options(const Environment& environment) {
 
 std::vector<UnknownVariable> unknown_variables(const Environment& environment) {
   std::vector<UnknownVariable> unknown;
-  for (const auto& [name, value] : environment) {
+  for (const auto& variable : environment) {
+    const std::string& name = variable.first;
     const bool known = std::any_of(kOptions.begin(), kOptions.end(), [&](auto& each) { return name == each.name; });
     if (!known) unknown.push_back({name, nearest_name(name)});
   }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 
 #include "target.h"
 
@@ -10,6 +11,8 @@ namespace weir::tool {
 
 void run_stat(const Target& target, bool json);
 void run_ls(bool json);
+/// `load` is CONNECTIONS[,BYTES]. Throws Failure after printing: 1 when something is broken, 3 when it is degraded.
+void run_doctor(const std::string& load, bool json);
 /// What a process was started with, or this one; throws Failure after that, when a value is bad.
 void run_env(std::optional<int> pid, bool json);
 

@@ -25,6 +25,7 @@ struct CommandLine {
   CLI::App app{"Looks at the I/O buffer pools of running programs."};
   Target target;
   bool json = false;
+  std::string load = "1000,16k";
   std::function<void()> chosen;
 
   CommandLine() {
@@ -34,6 +35,13 @@ struct CommandLine {
                          fmt::format("weir {} (reads segments of version {})", WEIR_VERSION, detail::kSegmentVersion));
     add_reading("stat", "Show a process's pools: who holds the buffers, the memory's grade, the receivers.",
                 [this] { run_stat(target, json); });
+    add("doctor",
+        "Check this machine: what is ok, degraded or broken for weir, and the commands that fix it.\nSuggests "
+        "variables for a load. Exits with 0: all ok, 3: something degraded, 1: something broken.",
+        [this] { run_doctor(load, json); })
+        ->add_option("--load", load, "What a server is to bear, for example 10000,4k")
+        ->type_name("CONNECTIONS[,BYTES]")
+        ->capture_default_str();
     add("ls", "List the processes that have pools.", [this] { run_ls(json); });
     add_pid(*add("env", "Show every WEIR_* variable: its value, its source, its meaning and what it takes.",
                  [this] { run_env(target.pid, json); }),
@@ -69,7 +77,7 @@ int run(int count, char** arguments) {
     line.app.parse(count, arguments);
     line.chosen();
   } catch (const CLI::RequiredError&) {
-    return fail("say what to do: stat, ls or env; see `weir --help`", kExitUsage);
+    return fail("say what to do; see `weir --help`", kExitUsage);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return line.app.exit(error);  // --help, --version
     return fail(std::string(error.what()) + ": see `weir --help`", kExitUsage);
