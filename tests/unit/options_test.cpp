@@ -296,8 +296,8 @@ TEST_F(OptionsTest, DescribeShowsEachBadValueAndItsFix) {
 }
 
 TEST_F(OptionsTest, AnUnknownVariableIsNamedWithTheNearest) {
-  const auto unknown = unknown_variables(
-      {{"WEIR_BITES", "1"}, {"WEIR_BYTES", "64m"}, {"WEIR_RINGENTRIES", "1"}, {"WEIR_TOOL", "1"}});
+  const auto unknown =
+      unknown_variables({{"WEIR_BITES", "1"}, {"WEIR_BYTES", "64m"}, {"WEIR_RINGENTRIES", "1"}, {"WEIR_TOOL", "1"}});
   ASSERT_EQ(unknown.size(), 3U);
   EXPECT_EQ(unknown[0].name + " " + unknown[0].nearest, "WEIR_BITES WEIR_BYTES");
   EXPECT_EQ(unknown[1].nearest, "WEIR_RING_ENTRIES");

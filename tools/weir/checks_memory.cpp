@@ -1,18 +1,18 @@
 #include <fmt/format.h>
-#include <weir/detail/magazine.h>
 
 #include <algorithm>
 #include <cstring>
 
 #include "base/units.h"
 #include "checks.h"
+#include "core/segment.h"
 
 namespace weir::tool {
 namespace {
 
 using base::format_size;
 
-const char* kRoot = "as root: ";
+constexpr const char* kRoot = "as root: ";
 
 std::string numbers_of(const std::vector<int>& nodes) { return fmt::format("{}", fmt::join(nodes, ",")); }
 

@@ -28,7 +28,7 @@ struct NodeFacts {
 struct KernelVersion {
   unsigned major = 0;
   unsigned minor = 0;
-  auto operator<=>(const KernelVersion&) const = default;
+  auto operator<=>(const KernelVersion&) const = default;  // NOLINT(modernize-use-nullptr): there is none
 };
 
 /// What decides how well weir can work on a machine, for this user. Values, so that checks can be tried on any.

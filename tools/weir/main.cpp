@@ -25,6 +25,7 @@ struct CommandLine {
   CLI::App app{"Looks at the I/O buffer pools of running programs."};
   Target target;
   bool json = false;
+  unsigned seconds = 0;
   std::string load = "1000,16k";
   std::function<void()> chosen;
 
@@ -35,6 +36,11 @@ struct CommandLine {
                          fmt::format("weir {} (reads segments of version {})", WEIR_VERSION, detail::kSegmentVersion));
     add_reading("stat", "Show a process's pools: who holds the buffers, the memory's grade, the receivers.",
                 [this] { run_stat(target, json); });
+    add_reading("advise", "Say what would have served a process with less memory or fewer misses, and why.",
+                [this] { run_advise(target, seconds, json); })
+        ->add_option("--seconds", seconds, "Judge by what happens in so many from now, not since the start")
+        ->type_name("N")
+        ->check(CLI::Range(1, 86400).description(""));
     add("doctor",
         "Check this machine: what is ok, degraded or broken for weir, and the commands that fix it.\nSuggests "
         "variables for a load. Exits with 0: all ok, 3: something degraded, 1: something broken.",
