@@ -83,7 +83,10 @@ TEST(Diagnosis, NamesTheNodeWithoutHugePagesAndHowMany) {
   diagnosis.expect(
       "huge pages, node 1", Health::degraded,
       "as root: echo " + pages + " >/sys/devices/system/node/node1/hugepages/hugepages-2048kB/nr_hugepages");
-  EXPECT_EQ(diagnosis.variable("WEIR_PAGES"), "thp");
+  EXPECT_EQ(diagnosis.plan.small_bytes, diagnosis.plan.node_bytes);
+  EXPECT_EQ(diagnosis.variable("WEIR_PAGES"), "auto");
+  machine.nodes[0].huge = {};
+  EXPECT_EQ(Diagnosis(machine).variable("WEIR_PAGES"), "thp");
 }
 
 TEST(Diagnosis, WithoutHugePagesOfAnyKind) {
@@ -108,7 +111,7 @@ TEST(Diagnosis, AControlGroupMayKeepTheHugePages) {
   const Diagnosis diagnosis(machine);
   diagnosis.expect("huge pages, control group", Health::degraded,
                    "echo " + std::to_string(2 * kMiB + diagnosis.plan.bytes) + " >/group/hugetlb.2MB.max");
-  EXPECT_FALSE(diagnosis.plan.huge_pages);
+  EXPECT_EQ(diagnosis.plan.small_bytes, diagnosis.plan.bytes);
 }
 
 TEST(Diagnosis, SmallPagesCountAgainstMemlock) {
@@ -202,6 +205,10 @@ TEST(Diagnosis, Nodes) {
   EXPECT_EQ(diagnosis.of("NUMA").fact, "memory on nodes 0,1, none to be had on 2, no CPU on 0");
   EXPECT_EQ(diagnosis.of("huge pages, node 2").what, "");
   EXPECT_EQ(health_of(diagnosis.findings), Health::ok);
+  for (int number = 3; number < 12; ++number) machine.nodes.push_back(node_with(number, 1000));
+  Diagnosis(machine).expect("NUMA", Health::degraded, "numactl");
+  EXPECT_EQ(Diagnosis(machine).plan.bytes, 8 * Diagnosis(machine).plan.node_bytes);
+  machine.nodes.resize(3);
   machine.bind_error = -EPERM;
   Diagnosis(machine).expect("binding", Health::degraded, "SYS_NICE");
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Whatever bytes a segment has, `weir stat` ends by itself, with sense or with one clear line. SEED repeats a run."""
+"""Whatever bytes a segment has, `weir stat` and `weir advise` end by themselves, with sense or with one clear line. SEED repeats a run."""
 import contextlib
 import json
 import os
@@ -63,14 +63,18 @@ class HostileSegmentTest(unittest.TestCase):
                 os.pwrite(self.fd, data, at)
 
     def stat(self, what, *arguments):
-        """What `weir stat` prints. The file is a segment, so there is always something to print."""
-        answer = weir("stat", "--segment", self.path, *arguments)
+        return self.shown("stat", what, *arguments)
+
+    def shown(self, subcommand, what, *arguments):
+        """What the subcommand prints. The file is a segment, so there is always something to print."""
+        answer = weir(subcommand, "--segment", self.path, *arguments)
         self.assertEqual((answer.returncode, answer.stderr), (0, ""), f"{what}, SEED={SEED}")
         self.assertNotRegex(answer.stdout, r"[^\n -~]", f"{what}, SEED={SEED}")
         return answer.stdout
 
     def check(self, what):
         self.stat(what)
+        self.shown("advise", what)
         self.assertIn(json.loads(self.stat(what, "--json"))["law"], ("holds", "moving"))
 
     def value(self):

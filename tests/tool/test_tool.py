@@ -310,7 +310,7 @@ class UsageTest(ToolTest):
 
     def test_help_and_version(self):
         self.assertRegex(weir("--version").stdout, r"\Aweir \d+\.\d+\.\d+ .*version 3")
-        for arguments in ((), ("stat",), ("ls",), ("env",)):
+        for arguments in ((), ("stat",), ("ls",), ("env",), ("doctor",), ("advise",)):
             answer = weir(*arguments, "--help")
             self.assertEqual((answer.returncode, answer.stderr), (0, ""))
             self.assertIn("Usage: weir", answer.stdout)

@@ -22,7 +22,6 @@ struct Quirk {
 constexpr std::array kQuirks{
     Quirk{{5, 10}, {5, 13}, "buffers cannot be added to those registered: RegisteredPool::refresh() fails"},
     Quirk{{5, 10}, {5, 14}, "memory is populated without MADV_POPULATE_WRITE, which takes longer"},
-    Quirk{{5, 10}, {6, 1}, "io_uring has no deferred task work: each completion may interrupt the server"},
     Quirk{{5, 19},
           {6, 12},
           "buffer groups below 64 lose their place when registered again: number yours from 64, as weir does"},

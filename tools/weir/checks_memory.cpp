@@ -39,7 +39,7 @@ Finding check_huge_pages_of(const NodeFacts& node, const Machine& machine, const
 
 Finding check_available(const NodeFacts& node, const Plan& plan) {
   const std::string what = fmt::format("memory, node {}", node.number);
-  if (plan.huge_pages) return {Health::ok, what, "the pool's is reserved as huge pages", "", ""};
+  if (plan.has_huge_pages(node)) return {Health::ok, what, "the pool's is reserved as huge pages", "", ""};
   const std::string fact =
       fmt::format("{} available, {} needed", format_size(node.available), format_size(plan.node_bytes));
   if (node.available >= plan.node_bytes) return {Health::ok, what, fact, "", ""};
@@ -50,10 +50,11 @@ Finding check_available(const NodeFacts& node, const Plan& plan) {
 Finding check_group(const os::GroupLimit& limit, const Plan& plan) {
   const char* what = "control group";
   const std::string fact = fmt::format("{} of {} left, {} needed", format_size(limit.left()), format_size(limit.bytes),
-                                       format_size(plan.bytes));
-  if (limit.left() >= plan.bytes) return {Health::ok, what, fact, "", ""};
-  const std::string fix = fmt::format("{}echo {} >{}", kRoot, limit.used + plan.bytes, limit.file);
-  if (limit.bytes >= plan.bytes) return {Health::degraded, what, fact, "what others hold must make room first", fix};
+                                       format_size(plan.small_bytes));
+  if (limit.left() >= plan.small_bytes) return {Health::ok, what, fact, "", ""};
+  const std::string fix = fmt::format("{}echo {} >{}", kRoot, limit.used + plan.small_bytes, limit.file);
+  if (limit.bytes >= plan.small_bytes)
+    return {Health::degraded, what, fact, "what others hold must make room first", fix};
   return {Health::broken, what, fact, "the server is killed while it makes the pool", fix};
 }
 
@@ -110,7 +111,7 @@ Findings check_transparent(const Machine& machine, const Plan& plan) {
   const char* what = "transparent huge pages";
   const bool there = machine.transparent == "always" || machine.transparent == "madvise";
   const std::string fact = machine.transparent.empty() ? "not in this kernel" : machine.transparent;
-  if (there || plan.huge_pages) return {{Health::ok, what, fact, plan.huge_pages ? "not needed" : "", ""}};
+  if (there || plan.small_bytes == 0) return {{Health::ok, what, fact, plan.small_bytes == 0 ? "not needed" : "", ""}};
   return {{Health::degraded, what, fact, "without reserved huge pages the pool has pages of 4 KiB",
            machine.transparent.empty()
                ? ""
@@ -120,7 +121,7 @@ Findings check_transparent(const Machine& machine, const Plan& plan) {
 Findings check_memory(const Machine& machine, const Plan& plan) {
   Findings all;
   for (const NodeFacts& node : machine.memory_nodes()) all.push_back(check_available(node, plan));
-  if (machine.memory_limit && !plan.huge_pages) all.push_back(check_group(*machine.memory_limit, plan));
+  if (machine.memory_limit && plan.small_bytes > 0) all.push_back(check_group(*machine.memory_limit, plan));
   return all;
 }
 
@@ -131,7 +132,7 @@ Findings check_memlock(const Machine& machine, const Plan& plan) {
                            fmt::format("; {} needed", format_size(plan.memlock_bytes));
   if (is_locked(machine, plan)) return {{Health::ok, "memlock", fact, "", ""}};
   const bool refuses = machine.memlock_limit < plan.ring_memlock_bytes;
-  std::string meaning = plan.huge_pages ? "" : "the pool's memory may be swapped";
+  std::string meaning = plan.small_bytes == 0 ? "" : "the pool's memory may be swapped";
   if (refuses) {
     meaning += meaning.empty() ? "" : "; ";
     meaning += "newer kernels refuse so many io_urings and buffer rings to this user";
@@ -142,7 +143,7 @@ Findings check_memlock(const Machine& machine, const Plan& plan) {
 Findings check_swap(const Machine& machine, const Plan& plan) {
   if (machine.swap_bytes == 0) return {{Health::ok, "swap", "none", "", ""}};
   const std::string fact = format_size(machine.swap_bytes);
-  if (plan.huge_pages || is_locked(machine, plan))
+  if (plan.small_bytes == 0 || is_locked(machine, plan))
     return {{Health::ok, "swap", fact, "the pool's memory is never swapped", ""}};
   return {{Health::degraded, "swap", fact,
            "the pool's memory is not locked: receives wait for the disk when it is swapped",

@@ -59,8 +59,8 @@ void print_plan(const Load& load, const Plan& plan) {
                format_size(plan.ring_bytes), plan.ring_entries);
   }
   fmt::print("  {} spare, for what waits in threads' magazines\n", format_size(plan.spare_bytes));
-  fmt::print("  {} in all: {} huge pages of 2 MiB on each node, {}\n", format_size(plan.bytes),
-             plan.huge_pages_a_node(), plan.huge_pages ? "which are free" : "which are not free");
+  fmt::print("  {} in all: huge pages of 2 MiB on each node: {}, {}\n", format_size(plan.bytes),
+             plan.huge_pages_a_node(), plan.small_bytes == 0 ? "which are free" : "which are not free everywhere");
   fmt::print("  {} against the memlock limit, {} open files\n\n", format_size(plan.memlock_bytes), plan.files);
   for (const auto& [name, value] : plan.variables) fmt::print("export {}={}\n", name, value);
 }

@@ -15,6 +15,7 @@
 #include <string_view>
 
 #include "base/units.h"
+#include "core/segment.h"
 #include "os/memory.h"
 #include "os/numa.h"
 
@@ -112,6 +113,7 @@ std::vector<NodeFacts> Machine::memory_nodes() const {
   std::vector<NodeFacts> with_memory;
   std::copy_if(nodes.begin(), nodes.end(), std::back_inserter(with_memory),
                [](const NodeFacts& node) { return node.has_memory; });
+  with_memory.resize(std::min<std::size_t>(with_memory.size(), detail::kMaxNodes));
   return with_memory;
 }
 

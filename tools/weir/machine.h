@@ -48,6 +48,7 @@ struct Machine {
   std::uint64_t files_hard = 0;
   UringFacts uring;
 
+  /// Those that a pool takes memory from.
   std::vector<NodeFacts> memory_nodes() const;
 };
 

@@ -16,6 +16,7 @@ namespace weir::tool {
 namespace {
 
 int fail(const std::string& line, int exit_code) {
+  std::fflush(stdout);  // what was found comes before what is made of it
   fmt::print(stderr, "weir: {}\n", line);
   return exit_code;
 }

@@ -43,16 +43,9 @@ std::uint32_t entries_for(const Load& load, unsigned receivers) {
   return static_cast<std::uint32_t>(std::bit_ceil(std::clamp(busy, kLeastEntries, kMostEntries)));
 }
 
-bool has_huge_pages(const Machine& machine, const Plan& plan) {
-  const std::vector<NodeFacts> nodes = machine.memory_nodes();
-  const bool allowed = !machine.huge_limit || machine.huge_limit->left() >= plan.bytes;
-  return allowed && std::all_of(nodes.begin(), nodes.end(),
-                                [&](const NodeFacts& node) { return node.huge.free >= plan.huge_pages_a_node(); });
-}
-
-/// The first rung of the ladder that holds now.
+/// The first rung of the ladder that a node stands on now.
 const char* pages_for(const Machine& machine, const Plan& plan) {
-  if (plan.huge_pages) return "auto";
+  if (plan.small_bytes < plan.bytes) return "auto";
   return machine.transparent == "always" || machine.transparent == "madvise" ? "thp" : "4k";
 }
 
@@ -81,16 +74,22 @@ void size_memory(Plan& plan, const Load& load, std::uint64_t nodes) {
 
 std::uint64_t Plan::huge_pages_a_node() const { return node_bytes / base::kHugePage; }
 
+bool Plan::has_huge_pages(const NodeFacts& node) const {
+  return may_have_huge_pages && node.huge.free >= huge_pages_a_node();
+}
+
 Plan make_plan(const Load& load, const Machine& machine) {
   const bool rings = machine.uring.error == 0 && machine.uring.multishot && machine.uring.buffer_ring_error == 0;
   Plan plan{.receivers = std::max(machine.cpus, 1U), .buffer_bytes = class_for(load.message_bytes), .variables = {}};
   plan.buffers_a_message = divide_up(load.message_bytes, plan.buffer_bytes);
   plan.ring_entries = rings ? entries_for(load, plan.receivers) : 0;
   size_memory(plan, load, std::max<std::uint64_t>(machine.memory_nodes().size(), 1));
-  plan.huge_pages = has_huge_pages(machine, plan);
+  plan.may_have_huge_pages = !machine.huge_limit || machine.huge_limit->left() >= plan.bytes;
+  for (const NodeFacts& node : machine.memory_nodes())
+    plan.small_bytes += plan.has_huge_pages(node) ? 0 : plan.node_bytes;
   const std::uint64_t uring = kUringBytes + round_up(plan.ring_entries * kEntryBytes, base::kSmallPage);
   plan.ring_memlock_bytes = machine.uring.error == 0 ? plan.receivers * uring : 0;
-  plan.memlock_bytes = plan.ring_memlock_bytes + (plan.huge_pages ? 0 : plan.bytes);
+  plan.memlock_bytes = plan.ring_memlock_bytes + plan.small_bytes;
   plan.files = load.connections + plan.receivers * kFilesOfReceiver + kOtherFiles;
   plan.variables = {{"WEIR_BYTES", size_text(plan.bytes)},
                     {"WEIR_PAGES", pages_for(machine, plan)},

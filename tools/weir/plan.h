@@ -26,14 +26,17 @@ struct Plan {
   std::uint64_t message_bytes = 0;       ///< that the messages take
   std::uint64_t spare_bytes = 0;         ///< for what waits in threads' magazines
   std::uint64_t node_bytes = 0;          ///< of each node, in whole huge pages
+  bool may_have_huge_pages = false;      ///< control groups allow as many as are needed
+  std::uint64_t small_bytes = 0;         ///< of the pool, on nodes that have not enough huge pages
   std::uint64_t bytes = 0;               ///< of the pool
   std::uint64_t memlock_bytes = 0;       ///< that count against the limit, as the pages are now
   std::uint64_t ring_memlock_bytes = 0;  ///< of the io_urings and their buffer rings alone
   std::uint64_t files = 0;
-  bool huge_pages = false;  ///< enough of 2 MiB are free on every node
   std::vector<std::pair<std::string, std::string>> variables;
 
   std::uint64_t huge_pages_a_node() const;
+  /// Of 2 MiB, for its whole part of the pool.
+  bool has_huge_pages(const NodeFacts& node) const;
 };
 
 Plan make_plan(const Load& load, const Machine& machine);
