@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <latch>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/units.h"
@@ -222,8 +224,38 @@ TEST(Diagnosis, OpenFiles) {
   Diagnosis(machine, many).expect("open files", Health::broken, "as root: ulimit -n 5");
 }
 
+/// Threads that have lent and dropped, and live on with what their magazines hold.
+class IdleThreads {
+ public:
+  IdleThreads(Pool& pool, unsigned count, std::uint32_t bytes) : warm_(count) {
+    for (unsigned i = 0; i < count; ++i) threads_.emplace_back([this, &pool, bytes] { warm_up(pool, bytes); });
+    warm_.wait();
+  }
+  ~IdleThreads() {
+    leave_.count_down();
+    for (std::thread& thread : threads_) thread.join();
+  }
+  IdleThreads(const IdleThreads&) = delete;
+  IdleThreads& operator=(const IdleThreads&) = delete;
+
+ private:
+  void warm_up(Pool& pool, std::uint32_t bytes) {
+    std::vector<Loan> loans;
+    for (int round = 0; round < 20; ++round) {
+      for (int i = 0; i < 200; ++i) loans.push_back(pool.lend(bytes));
+      loans.clear();
+    }
+    warm_.count_down();
+    leave_.wait();
+  }
+
+  std::latch warm_;
+  std::latch leave_{1};
+  std::vector<std::thread> threads_;
+};
+
 /// The numbers that are planned with hold: a pool of that size lends, at once, what every ring and every connection
-/// may have.
+/// may have, whatever idle threads keep.
 TEST(Plan, IsEnoughForItsLoad) {
   for (const Load& load : {Load{1, 1}, Load{10, 100'000}, Load{1000, 16384}, Load{3000, 600}, Load{500, 40'000}}) {
     for (const unsigned cpus : {1U, 16U}) {
@@ -236,6 +268,7 @@ TEST(Plan, IsEnoughForItsLoad) {
       options.pages = Pages::small;
       options.nodes = {0};
       Pool pool(options);
+      const IdleThreads idle(pool, plan.receivers - 1, plan.buffer_bytes);
       std::vector<Loan> loans;
       const auto buffers = plan.receivers * plan.ring_entries + load.connections * plan.buffers_a_message;
       for (std::uint64_t i = 0; i < buffers; ++i) {
