@@ -114,10 +114,13 @@ TEST(Advice, BuffersOfTheSizeOfWhatComes) {
   EXPECT_EQ(lines_for(snapshot), "export WEIR_RECV_BYTES=4096");
   snapshot.receivers[0].bytes = snapshot.receivers[0].receives * 3000;
   EXPECT_EQ(lines_for(snapshot), "");
-  snapshot.receivers[0].bytes = snapshot.receivers[0].receives * 16384;
+  snapshot.receivers[0].bytes = snapshot.receivers[0].receives * 15800;
   EXPECT_EQ(lines_for(snapshot), "") << "there is no larger size";
   snapshot.pools[0].nodes[0].classes.push_back(class_of(65536, 0, 0));
   EXPECT_EQ(lines_for(snapshot), "export WEIR_RECV_BYTES=65536");
+  snapshot.receivers[0].bytes = snapshot.receivers[0].receives * 16384;
+  EXPECT_EQ(lines_for(snapshot), "") << "all of them fit";
+  snapshot.receivers[0].bytes = snapshot.receivers[0].receives * 900;
   snapshot.receivers[0].strategy = "ring_sized";
   EXPECT_EQ(lines_for(snapshot), "") << "it finds the size itself";
 }

@@ -178,7 +178,9 @@ void advise_on_buffer_size(const Subject& subject) {
   const double mean = static_cast<double>(sum.bytes) / static_cast<double>(sum.receives);
   const bool small = mean * 8 <= ring->buffer_bytes;
   const std::uint32_t better = class_for(subject.pool, small ? 4 * mean : 2.0 * ring->buffer_bytes);
-  const bool full = mean > 0.9 * ring->buffer_bytes && better > ring->buffer_bytes;
+  // Streams fill most buffers, but for their ends; buffers that are all full are of messages of just that size.
+  const double filled = mean / std::max(ring->buffer_bytes, 1U);
+  const bool full = filled > 0.9 && filled < 0.995 && better > ring->buffer_bytes;
   if ((!small || better >= ring->buffer_bytes) && !full) return;
   const std::string holds =
       fmt::format("rings hold {} rather than {}", size_text(ring_bytes(subject, ring->entries, better)),
@@ -186,7 +188,7 @@ void advise_on_buffer_size(const Subject& subject) {
   subject.add(
       fmt::format("a receive brings {} on average, in buffers of {}", size_text(mean), format_size(ring->buffer_bytes)),
       small ? holds + "; what is larger comes in several pieces, and how often is not known from the mean"
-            : "fewer receives for the same data, maybe; " + holds,
+            : "fewer receives for the same data, if it comes in larger pieces, which is not known; " + holds,
       fmt::format("export WEIR_RECV_BYTES={}", better));
 }
 
