@@ -246,9 +246,7 @@ constexpr std::array kOptions{
            [](const Options& o) { return std::to_string(o.deadline_ms); }},
 };
 
-const Option& option_named(std::string_view name) {
-  return *std::find_if(kOptions.begin(), kOptions.end(), [&](const Option& option) { return option.name == name; });
-}
+const Option& option_named(std::string_view name) { return *std::ranges::find(kOptions, name, &Option::name); }
 
 std::string fault_of(const Option& option, const std::string& value, const std::string& why) {
   return std::string(option.name) + "='" + value + "' " + why + ": it takes " + option.form + "; for example: export " +
@@ -269,7 +267,7 @@ class Faults {
   const std::string* first() const { return found_.empty() ? nullptr : &found_.front().second; }
   /// Empty when there is none.
   std::string of(std::string_view name) const {
-    const auto found = std::find_if(found_.begin(), found_.end(), [&](auto& each) { return each.first == name; });
+    const auto found = std::ranges::find(found_, name, &std::pair<std::string, std::string>::first);
     return found != found_.end() ? found->second : "";
   }
 
@@ -335,17 +333,14 @@ Faults find_faults(const Options& o) {
 /// The name that was probably meant; empty when none is near.
 std::string nearest_name(const std::string& name) {
   const auto distance = [&](const Option& option) { return base::edit_distance(name, option.name); };
-  const Option& nearest =
-      *std::min_element(kOptions.begin(), kOptions.end(), [&](auto& a, auto& b) { return distance(a) < distance(b); });
+  const Option& nearest = *std::ranges::min_element(kOptions, {}, distance);
   return distance(nearest) * 3 < name.size() - std::string_view("WEIR").size() ? nearest.name : "";
 }
 
-void warn_of_unknown_variables(const Environment& environment) {
-  for (const UnknownVariable& unknown : unknown_variables(environment)) {
-    const std::string meant = unknown.nearest.empty() ? "" : "did you mean " + unknown.nearest + "? ";
-    base::warn("%s is ignored: there is no such option; %s`weir env` lists them all", unknown.name.c_str(),
-               meant.c_str());
-  }
+void warn_of(const UnknownVariable& unknown) {
+  const std::string meant = unknown.nearest.empty() ? "" : "did you mean " + unknown.nearest + "? ";
+  base::warn("%s is ignored: there is no such option; %s`weir env` lists them all", unknown.name.c_str(),
+             meant.c_str());
 }
 
 }  // namespace
@@ -360,7 +355,7 @@ Options Options::from_env() {
     if (given != environment.end() && !option.set(options, given->second))
       throw Error(EINVAL, fault_of(option, given->second, kNotUnderstood));
   }
-  warn_of_unknown_variables(environment);
+  std::ranges::for_each(unknown_variables(environment), warn_of);
   validate(options);
   return options;
 }
@@ -395,8 +390,8 @@ std::vector<UnknownVariable> unknown_variables(const Environment& environment) {
   std::vector<UnknownVariable> unknown;
   for (const auto& variable : environment) {
     const std::string& name = variable.first;
-    const bool known = std::any_of(kOptions.begin(), kOptions.end(), [&](auto& each) { return name == each.name; });
-    if (!known) unknown.push_back({name, nearest_name(name)});
+    if (std::ranges::find(kOptions, name, &Option::name) == kOptions.end())
+      unknown.push_back({name, nearest_name(name)});
   }
   return unknown;
 }
