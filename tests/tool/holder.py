@@ -35,10 +35,8 @@ def weir(*arguments, path=WEIR, env=None, **identity):
 class Holder:
     """A running holder.cpp. Leaving its context ends it and its child."""
 
-    OPTIONS = {"WEIR_BYTES": "16m", "WEIR_PAGES": "4k", "WEIR_RING_ENTRIES": "16"}
-
-    def __init__(self, *arguments, prefix=(), options=None):
-        env = environment(**(options or self.OPTIONS))
+    def __init__(self, *arguments, prefix=(), **options):
+        env = environment(**{"WEIR_BYTES": "16m", "WEIR_PAGES": "4k", "WEIR_RING_ENTRIES": "16"} | options)
         self.process = subprocess.Popen([*prefix, HOLDER, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         text=True, env=env)
         self.pid = self.process.pid

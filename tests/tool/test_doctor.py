@@ -46,7 +46,7 @@ class Patient(unittest.TestCase):
 
 class DoctorTest(Patient):
     def holds(self, variables):
-        with Holder(options=variables) as held:
+        with Holder(**variables) as held:
             answer = weir("stat", held.pid, "--json")
             self.assertEqual(answer.returncode, 0, answer.stderr)
             return json.loads(answer.stdout)
