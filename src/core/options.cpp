@@ -1,6 +1,5 @@
 #include "core/options.h"
 
-#include <unistd.h>
 #include <weir/error.h>
 
 #include <algorithm>
@@ -8,13 +7,13 @@
 #include <bit>
 #include <cerrno>
 #include <charconv>
-#include <cstdlib>
 #include <optional>
 #include <string_view>
 #include <utility>
 
 #include "base/fatal.h"
 #include "base/units.h"
+#include "base/words.h"
 #include "core/strategies.h"
 
 namespace weir {
@@ -34,6 +33,7 @@ constexpr std::size_t kMostClasses = 120;
 constexpr std::uint32_t kMostRingEntries = 32768;
 constexpr std::uint32_t kMostDecay = 86400;
 constexpr std::uint32_t kMostMilliseconds = kMostDecay * 1000;
+constexpr const char* kNotUnderstood = "is not understood";
 
 /// "64k" where that says it all, so that a value can be given back to the variable that it came from.
 std::string size_text(std::uint64_t bytes) {
@@ -253,56 +253,101 @@ constexpr std::array kOptions{
            [](const Options& o) { return std::string(name_among(kAlertsNames, o.alerts)); }},
 };
 
-const Option& option_named(std::string_view name) {
-  return *std::find_if(kOptions.begin(), kOptions.end(), [&](const Option& option) { return option.name == name; });
+const Option& option_named(std::string_view name) { return *std::ranges::find(kOptions, name, &Option::name); }
+
+std::string fault_of(const Option& option, const std::string& value, const std::string& why) {
+  return std::string(option.name) + "='" + value + "' " + why + ": it takes " + option.form + "; for example: export " +
+         option.name + "=" + option.example;
 }
 
-[[noreturn]] void refuse(const Option& option, const std::string& value, const std::string& why) {
-  throw Error(EINVAL, std::string(option.name) + "='" + value + "' " + why + ": it takes " + option.form +
-                          "; for example: export " + option.name + "=" + option.example);
-}
+/// What is wrong with options: by name, the first fault of each, in the order in which they were found.
+class Faults {
+ public:
+  explicit Faults(const Options& options) : options_(options) {}
 
-void require(bool holds, const Options& options, const char* name, const std::string& why) {
-  if (holds) return;
-  const Option& option = option_named(name);
-  refuse(option, option.show(options), why);
-}
+  void require(bool holds, const char* name, const std::string& why) {
+    if (holds || !of(name).empty()) return;
+    const Option& option = option_named(name);
+    found_.emplace_back(name, fault_of(option, option.show(options_), why));
+  }
 
-void require_sizes(const Options& options, const std::vector<std::uint32_t>& sizes, const char* name,
-                   std::uint32_t step) {
-  require(sizes.size() <= kMostClasses, options, name, "has more than 120 sizes");
-  require(std::adjacent_find(sizes.begin(), sizes.end(), std::greater_equal<>{}) == sizes.end(), options, name,
-          "is not ascending");
+  const std::string* first() const { return found_.empty() ? nullptr : &found_.front().second; }
+  /// Empty when there is none.
+  std::string of(std::string_view name) const {
+    const auto found = std::ranges::find(found_, name, &std::pair<std::string, std::string>::first);
+    return found != found_.end() ? found->second : "";
+  }
+
+ private:
+  const Options& options_;
+  std::vector<std::pair<std::string, std::string>> found_;
+};
+
+void require_sizes(Faults& faults, const std::vector<std::uint32_t>& sizes, const char* name, std::uint32_t step) {
+  faults.require(sizes.size() <= kMostClasses, name, "has more than 120 sizes");
+  faults.require(std::adjacent_find(sizes.begin(), sizes.end(), std::greater_equal<>{}) == sizes.end(), name,
+                 "is not ascending");
   for (const std::uint32_t bytes : sizes) {
-    require(
-        bytes % step == 0 && bytes >= step && bytes <= kMostSlab, options, name,
+    faults.require(
+        bytes % step == 0 && bytes >= step && bytes <= kMostSlab, name,
         "has the size " + std::to_string(bytes) + ", which is no multiple of " + std::to_string(step) + " up to 2m");
   }
 }
 
-void require_class_limits(const Options& o) {
+void require_class_limits(Faults& faults, const Options& o) {
   const auto has = [](const std::vector<std::uint32_t>& sizes, std::uint32_t bytes) {
     return std::find(sizes.begin(), sizes.end(), bytes) != sizes.end();
   };
   const auto& limits = o.class_max_bytes;
   for (auto each = limits.begin(); each != limits.end(); ++each) {
     const std::string class_text = size_text(each->buffer_bytes);
-    require(has(o.classes, each->buffer_bytes) || has(o.page_classes, each->buffer_bytes), o, "WEIR_CLASS_MAX_BYTES",
-            "names " + class_text + ", which is no class");
+    faults.require(has(o.classes, each->buffer_bytes) || has(o.page_classes, each->buffer_bytes),
+                   "WEIR_CLASS_MAX_BYTES", "names " + class_text + ", which is no class");
     const bool twice =
         std::any_of(limits.begin(), each, [&](auto& other) { return other.buffer_bytes == each->buffer_bytes; });
-    require(!twice, o, "WEIR_CLASS_MAX_BYTES", "names " + class_text + " twice");
+    faults.require(!twice, "WEIR_CLASS_MAX_BYTES", "names " + class_text + " twice");
   }
 }
 
-void warn_of_unknown_variables() {
-  for (char** entry = environ; *entry != nullptr; ++entry) {
-    const std::string_view variable(*entry);
-    if (!variable.starts_with("WEIR_")) continue;
-    const std::string name(variable.substr(0, variable.find('=')));
-    const bool known = std::any_of(kOptions.begin(), kOptions.end(), [&](const Option& o) { return name == o.name; });
-    if (!known) base::warn("%s is ignored: there is no such option; `weir env` lists them all", name.c_str());
-  }
+Faults find_faults(const Options& o) {
+  Faults faults(o);
+  faults.require(o.bytes >= kLeastBytes && o.bytes <= kMostBytes, "WEIR_BYTES", "is out of range");
+  faults.require(std::has_single_bit(o.slab_bytes) && o.slab_bytes >= kLeastSlab && o.slab_bytes <= kMostSlab,
+                 "WEIR_SLAB", "is not such a power of two");
+  faults.require(!o.classes.empty(), "WEIR_CLASSES", "is empty");
+  require_sizes(faults, o.classes, "WEIR_CLASSES", kLeastClass);
+  require_sizes(faults, o.page_classes, "WEIR_PAGE_CLASSES", kPage);
+  faults.require(o.max_bytes == 0 || (o.max_bytes >= o.bytes && o.max_bytes <= kMostBytes), "WEIR_MAX_BYTES",
+                 "is less than WEIR_BYTES or too much");
+  faults.require(o.node_max_bytes == 0 || (o.node_max_bytes >= kLeastSlab && o.node_max_bytes <= kMostBytes),
+                 "WEIR_NODE_MAX_BYTES", "is out of range");
+  require_class_limits(faults, o);
+  faults.require(std::adjacent_find(o.nodes.begin(), o.nodes.end(), std::greater_equal<>{}) == o.nodes.end(),
+                 "WEIR_NODES", "is not ascending");
+  faults.require(o.nodes.empty() || o.nodes.front() >= 0, "WEIR_NODES", "has a node below 0");
+  faults.require(o.grow_bytes == 0 || (o.grow_bytes >= kLeastSlab && o.grow_bytes <= kMostBytes), "WEIR_GROW",
+                 "is out of range");
+  faults.require(o.low_water_bytes <= kMostBytes, "WEIR_LOW_WATER", "is too much");
+  faults.require(o.decay_seconds <= kMostDecay, "WEIR_DECAY", "is too long");
+  faults.require(o.receive_bytes > 0, "WEIR_RECV_BYTES", "is nothing");
+  faults.require(std::has_single_bit(o.ring_entries) && o.ring_entries <= kMostRingEntries, "WEIR_RING_ENTRIES",
+                 "is not such a power of two");
+  faults.require(o.idle_ms <= kMostMilliseconds, "WEIR_IDLE", "is too long");
+  faults.require(o.deadline_ms <= kMostMilliseconds, "WEIR_DEADLINE", "is too long");
+  return faults;
+}
+
+/// The name that was probably meant; empty when none is near.
+std::string nearest_name(const std::string& name) {
+  const auto distance = [&](const Option& option) { return base::edit_distance(name, option.name); };
+  const Option& nearest = *std::ranges::min_element(kOptions, {}, distance);
+  return distance(nearest) * 3 < name.size() - std::string_view("WEIR").size() ? nearest.name : "";
+}
+
+void warn_of(const UnknownVariable& unknown) {
+  const std::string meant = unknown.nearest.empty() ? "" : "did you mean " + unknown.nearest + "? ";
+  base::warn("%s is ignored: there is no such option; %s`weir env` lists them all", unknown.name.c_str(),
+             meant.c_str());
 }
 
 }  // namespace
@@ -310,50 +355,52 @@ void warn_of_unknown_variables() {
 const char* name_of(Pages pages) { return name_among(kPagesNames, pages); }
 
 Options Options::from_env() {
+  const Environment environment = own_environment();
   Options options;
   for (const Option& option : kOptions) {
-    const char* value = std::getenv(option.name);
-    if (value != nullptr && !option.set(options, value)) refuse(option, value, "is not understood");
+    const auto given = environment.find(option.name);
+    if (given != environment.end() && !option.set(options, given->second))
+      throw Error(EINVAL, fault_of(option, given->second, kNotUnderstood));
   }
-  warn_of_unknown_variables();
+  std::ranges::for_each(unknown_variables(environment), warn_of);
   validate(options);
   return options;
 }
 
-void validate(const Options& o) {
-  require(o.bytes >= kLeastBytes && o.bytes <= kMostBytes, o, "WEIR_BYTES", "is out of range");
-  require(std::has_single_bit(o.slab_bytes) && o.slab_bytes >= kLeastSlab && o.slab_bytes <= kMostSlab, o, "WEIR_SLAB",
-          "is not such a power of two");
-  require(!o.classes.empty(), o, "WEIR_CLASSES", "is empty");
-  require_sizes(o, o.classes, "WEIR_CLASSES", kLeastClass);
-  require_sizes(o, o.page_classes, "WEIR_PAGE_CLASSES", kPage);
-  require(o.max_bytes == 0 || (o.max_bytes >= o.bytes && o.max_bytes <= kMostBytes), o, "WEIR_MAX_BYTES",
-          "is less than WEIR_BYTES or too much");
-  require(o.node_max_bytes == 0 || (o.node_max_bytes >= kLeastSlab && o.node_max_bytes <= kMostBytes), o,
-          "WEIR_NODE_MAX_BYTES", "is out of range");
-  require_class_limits(o);
-  require(std::adjacent_find(o.nodes.begin(), o.nodes.end(), std::greater_equal<>{}) == o.nodes.end(), o, "WEIR_NODES",
-          "is not ascending");
-  require(o.nodes.empty() || o.nodes.front() >= 0, o, "WEIR_NODES", "has a node below 0");
-  require(o.grow_bytes == 0 || (o.grow_bytes >= kLeastSlab && o.grow_bytes <= kMostBytes), o, "WEIR_GROW",
-          "is out of range");
-  require(o.low_water_bytes <= kMostBytes, o, "WEIR_LOW_WATER", "is too much");
-  require(o.decay_seconds <= kMostDecay, o, "WEIR_DECAY", "is too long");
-  require(o.receive_bytes > 0, o, "WEIR_RECV_BYTES", "is nothing");
-  require(std::has_single_bit(o.ring_entries) && o.ring_entries <= kMostRingEntries, o, "WEIR_RING_ENTRIES",
-          "is not such a power of two");
-  require(o.idle_ms <= kMostMilliseconds, o, "WEIR_IDLE", "is too long");
-  require(o.deadline_ms <= kMostMilliseconds, o, "WEIR_DEADLINE", "is too long");
+void validate(const Options& options) {
+  const Faults faults = find_faults(options);
+  if (faults.first() != nullptr) throw Error(EINVAL, *faults.first());
 }
 
-std::vector<OptionLine> describe_options() {
-  const Options effective = Options::from_env();
+std::vector<OptionLine> describe_options(const Environment& environment) {
+  Options effective;
   std::vector<OptionLine> lines;
   for (const Option& option : kOptions) {
-    const char* source = std::getenv(option.name) != nullptr ? "environment" : "default";
-    lines.push_back({option.name, option.show(effective), source, option.form, option.meaning});
+    const auto given = environment.find(option.name);
+    OptionLine& line = lines.emplace_back(OptionLine{option.name, {}, "default", option.form, option.meaning, {}});
+    if (given == environment.end()) continue;
+    line.source = "environment";
+    if (option.set(effective, given->second)) continue;
+    line.value = given->second;
+    line.fault = fault_of(option, given->second, kNotUnderstood);
+  }
+  const Faults faults = find_faults(effective);
+  for (OptionLine& line : lines) {
+    if (!line.fault.empty()) continue;
+    line.value = option_named(line.name).show(effective);
+    line.fault = faults.of(line.name);
   }
   return lines;
+}
+
+std::vector<UnknownVariable> unknown_variables(const Environment& environment) {
+  std::vector<UnknownVariable> unknown;
+  for (const auto& variable : environment) {
+    const std::string& name = variable.first;
+    if (std::ranges::find(kOptions, name, &Option::name) == kOptions.end())
+      unknown.push_back({name, nearest_name(name)});
+  }
+  return unknown;
 }
 
 }  // namespace weir

@@ -32,7 +32,7 @@ void check(bool holds, const char* what) {
 const Variables& defaults() {
   static const Variables instance = [] {
     Variables values;
-    for (const weir::OptionLine& line : weir::describe_options()) values[line.name] = line.value;
+    for (const weir::OptionLine& line : weir::describe_options(weir::own_environment())) values[line.name] = line.value;
     return values;
   }();
   return instance;
@@ -58,7 +58,7 @@ void set_environment(const Variables& variables) {
 
 Variables shown() {
   Variables values;
-  for (const weir::OptionLine& line : weir::describe_options()) values[line.name] = line.value;
+  for (const weir::OptionLine& line : weir::describe_options(weir::own_environment())) values[line.name] = line.value;
   return values;
 }
 

@@ -2,42 +2,22 @@
 """Where io_uring is forbidden, as in Docker's default profile: weir-proxy and weir-echo (the variable WEIR_ECHO names
 it) go on by epoll and say so; a strategy that needs io_uring is refused."""
 
-import ctypes
 import errno
 import os
-import platform
 import shutil
-import struct
 import unittest
 
 import harness
+import no_io_uring
 import wire
+from no_io_uring import forbid_io_uring
 
 WEIR_ECHO = harness.program("WEIR_ECHO")
 MEGABYTE = 1 << 20
-IO_URING_CALLS = (425, 426, 427)  # setup, enter and register; the same on every 64-bit Linux
 FORBIDDEN = "io_uring_disabled.*seccomp"
 
 
-def forbid_io_uring(error=errno.EPERM):
-    """Makes the calls of io_uring fail with this errno in this process and its children, by a seccomp filter."""
-    load, jump_equal, give = 0x20, 0x15, 0x06
-    count = len(IO_URING_CALLS)
-    program = b"".join(struct.pack("HBBI", *line) for line in (
-        (load, 0, 0, 0),  # the number of the system call
-        *((jump_equal, count - at, 0, number) for at, number in enumerate(IO_URING_CALLS)),
-        (give, 0, 0, 0x7FFF0000),
-        (give, 0, 0, 0x00050000 | error)))
-    code = ctypes.create_string_buffer(program, len(program))
-    filter_ = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(code))
-    libc = ctypes.CDLL(None, use_errno=True)
-    no_new_privileges, set_seccomp, filter_mode = 38, 22, 2
-    if libc.prctl(no_new_privileges, 1, 0, 0, 0) or libc.prctl(set_seccomp, filter_mode, filter_, 0, 0):
-        raise OSError(ctypes.get_errno(), "seccomp")
-
-
-@unittest.skipUnless(platform.machine() in ("x86_64", "aarch64"),
-                     f"the numbers of io_uring's calls are not known on {platform.machine()}")
+@unittest.skipUnless(no_io_uring.KNOWN, no_io_uring.UNKNOWN)
 class NoIoUring(unittest.TestCase):
     def check_degraded(self, server):
         """It says so once, whatever the number of its threads, and `weir stat` shows it."""

@@ -1,7 +1,7 @@
-// holder [busy] [two]: holds buffers in every way there is and says "ready USER RING", the numbers it holds; drops
-// the loans at each line it is sent and says "dropped"; ends at the end of its input. With "busy", two threads lend and
-// drop all the while; with "two", there is a second pool, "other". A child of fork lives as long, which has the segment
-// open but no pool of its own.
+// holder [busy] [two] [burst]: holds buffers in every way there is and says "ready USER RING", the numbers it holds;
+// drops the loans at each line it is sent and says "dropped"; ends at the end of its input. With "busy", two threads
+// lend and drop all the while; with "two", there is a second pool, "other"; with "burst", it has received from many
+// connections at once, often. A child of fork lives as long, which has the segment open but no pool of its own.
 
 #include <liburing.h>
 #include <sys/prctl.h>
@@ -19,6 +19,7 @@
 #include <condition_variable>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <iostream>
 #include <memory>
 #include <mutex>
@@ -75,6 +76,50 @@ class Receiving {
   std::unique_ptr<weir::Receiver> receiver_;
   weir::Inflow inflow_;
   weir::Loan received_;
+};
+
+/// Many connections of a receiver, which all have data at once, again and again.
+class Bursts {
+ public:
+  explicit Bursts(weir::Pool& pool) {
+    if (io_uring_queue_init(2 * kConnections, &ring_, 0) != 0) return;
+    receiver_ = std::make_unique<weir::Receiver>(pool, ring_);
+    for (std::size_t i = 0; i < kConnections; ++i) {
+      if (socketpair(AF_UNIX, SOCK_STREAM, 0, sockets_.at(i).data()) != 0) std::abort();
+      receiver_->start(inflows_.at(i), sockets_.at(i)[0]);
+    }
+    for (std::size_t round = 1; round <= kRounds; ++round) {
+      for (const auto& ends : sockets_) {
+        if (write(ends[1], "x", 1) != 1) std::abort();
+      }
+      while (received_ < round * kConnections) step();
+      receiver_->turn();  // the rings are full again before the next
+    }
+  }
+  ~Bursts() {
+    if (receiver_) receiver_->stop_all();
+    while (receiver_ && !receiver_->quiet()) step();
+  }
+  Bursts(const Bursts&) = delete;
+  Bursts& operator=(const Bursts&) = delete;
+
+ private:
+  static constexpr std::size_t kConnections = 64;
+  static constexpr std::size_t kRounds = 40;
+
+  void step() {
+    const bool more = receiver_->turn();
+    more ? io_uring_submit(&ring_) : io_uring_submit_and_wait(&ring_, 1);
+    for (io_uring_cqe* cqe = nullptr; io_uring_peek_cqe(&ring_, &cqe) == 0; io_uring_cqe_seen(&ring_, cqe)) {
+      receiver_->complete(*cqe, [this](weir::Inflow&, const weir::Received& what) { received_ += what.data.size(); });
+    }
+  }
+
+  io_uring ring_{};
+  std::array<std::array<int, 2>, kConnections> sockets_{};
+  std::unique_ptr<weir::Receiver> receiver_;
+  std::array<weir::Inflow, kConnections> inflows_;
+  std::size_t received_ = 0;
 };
 
 /// Loans of several threads, which live on, and of one that has ended.
@@ -192,6 +237,7 @@ int main(int count, char** arguments) {
   Receiving receiving(pool);
   HeldLoans loans(pool);
   const Traffic traffic(pool, asked("busy") ? 2 : 0);
+  const auto bursts = asked("burst") ? std::make_unique<Bursts>(pool) : nullptr;
   std::cout << "ready " << loans.count() << ' ' << receiving.works() << ' ' << child.id() << std::endl;
   for (std::string line; std::getline(std::cin, line);) {
     loans.drop();

@@ -320,13 +320,13 @@ class UsageTest(ToolTest):
     def test_wrong_arguments(self):
         for arguments in ((), ("start",), ("stat", "x"), ("stat", "0"), ("stat", "-1"), ("stat", "1", "2"),
                           ("stat", "99999999999"), ("stat", "--nope"), ("stat", "--segment"),
-                          ("stat", "1", "--segment", "x"), ("env", "1"), ("ls", "--yaml"), ("holders", "--older", "5"), ("holders", "--older", "x")):
+                          ("stat", "1", "--segment", "x"), ("env", "x"), ("ls", "--yaml"), ("holders", "--older", "5"), ("holders", "--older", "x")):
             with self.subTest(arguments):
                 self.check_refused(weir(*arguments), 2, "weir --help")
 
     def test_help_and_version(self):
         self.assertRegex(weir("--version").stdout, r"\Aweir \d+\.\d+\.\d+ .*version 4")
-        for arguments in ((), ("stat",), ("export",), ("holders",), ("ls",), ("env",)):
+        for arguments in ((), ("stat",), ("export",), ("holders",), ("ls",), ("env",), ("doctor",), ("advise",), ("watch",), ("map",)):
             answer = weir(*arguments, "--help")
             self.assertEqual((answer.returncode, answer.stderr), (0, ""))
             self.assertIn("Usage: weir", answer.stdout)
@@ -339,20 +339,49 @@ class UsageTest(ToolTest):
 
 
 class EnvTest(ToolTest):
+    def env(self, *arguments, status=0, **options):
+        answer = weir("env", *arguments, "--json", env=holder.environment(**options))
+        self.assertEqual(answer.returncode, status, answer.stderr)
+        shown = json.loads(answer.stdout)
+        return {line["name"]: line for line in shown["options"]}, shown["unknown"]
+
     def test_values_and_their_sources(self):
-        lines = json.loads(weir("env", "--json", env=holder.environment(WEIR_BYTES="3m")).stdout)
-        options = {line["name"]: line for line in lines}
+        options, unknown = self.env(WEIR_BYTES="3m")
         self.assertEqual((options["WEIR_BYTES"]["value"], options["WEIR_BYTES"]["source"]), ("3m", "environment"))
         self.assertEqual((options["WEIR_PAGES"]["value"], options["WEIR_PAGES"]["source"]), ("auto", "default"))
-        text = weir("env").stdout
-        for line in lines:
+        self.assertEqual(unknown, [])
+        text = weir("env", env=holder.environment()).stdout
+        for line in options.values():
             self.assertTrue(re.fullmatch("WEIR_[A-Z_]+", line["name"]) and line["meaning"] and line["form"], line)
             self.assertTrue(all(line[part] in text for part in ("name", "meaning", "form")), line)
+        self.assertNotIn("bad:", text)
 
-    def test_wrong_value(self):
-        for value in ("", "lots", "1", "-4m"):
+    def test_wrong_values(self):
+        for value in ("", "lots", "1", "-4m", "\x1b[2J"):
+            options, _ = self.env(status=1, WEIR_BYTES=value, WEIR_PAGES="8m", WEIR_RECV="epoll")
+            self.assertEqual({name for name in options if "fault" in options[name]}, {"WEIR_BYTES", "WEIR_PAGES"})
+            self.assertIn("; for example: export WEIR_BYTES=64m", options["WEIR_BYTES"]["fault"])
+            self.assertEqual(options["WEIR_RECV"]["value"], "epoll")
             answer = weir("env", env=holder.environment(WEIR_BYTES=value))
-            self.check_refused(answer, 2, f"WEIR_BYTES='{value}'", "export WEIR_BYTES=64m")
+            self.assertEqual((answer.returncode, answer.stderr),
+                             (1, "weir: no pool can be made while there is a bad value: WEIR_BYTES\n"))
+            self.assertRegex(answer.stdout, r"(?m)^  bad: WEIR_BYTES='.*export WEIR_BYTES=64m$")
+            self.assertNotIn("\033", answer.stdout)
+
+    def test_unknown_variable(self):
+        _, unknown = self.env(WEIR_BITES="3m")
+        self.assertEqual(unknown, [{"name": "WEIR_BITES", "nearest": "WEIR_BYTES"}])
+        self.assertIn("WEIR_BITES is ignored: there is no such option; did you mean WEIR_BYTES?",
+                      weir("env", env=holder.environment(WEIR_BITES="3m")).stdout)
+
+    def test_of_a_process(self):
+        with Holder() as held:
+            options, _ = self.env(held.pid, WEIR_BYTES="3m")
+            self.assertEqual(options["WEIR_BYTES"]["value"], "16m")
+            held.process.kill()
+        self.check_refused(weir("env", held.pid), 1, f"no process {held.pid}")
+        if os.geteuid() != 0:
+            self.check_refused(weir("env", 1), 1, "Permission denied", "sudo weir env 1")
 
 
 if __name__ == "__main__":

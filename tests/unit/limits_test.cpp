@@ -234,7 +234,7 @@ class CgroupLimit : public ::testing::Test {
     for (const Loan& loan : loans) testing::mark(loan, 1);
   }
 
-  os::HugeTlbLimit limit_;
+  os::GroupLimit limit_;
   Options options_ = small_options();
 };
 

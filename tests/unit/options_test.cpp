@@ -274,7 +274,7 @@ TEST_F(OptionsTest, KnownNamesAreNotSaid) {
 TEST_F(OptionsTest, DescribeTellsValueAndSourceOfEach) {
   set("WEIR_BYTES", "131072k");
   set("WEIR_STRICT", "0");
-  const std::vector<OptionLine> lines = describe_options();
+  const std::vector<OptionLine> lines = describe_options(own_environment());
   ASSERT_EQ(lines.size(), kNames.size());
   for (std::size_t i = 0; i < lines.size(); ++i) {
     EXPECT_EQ(lines[i].name, kNames[i]);
@@ -288,9 +288,34 @@ TEST_F(OptionsTest, DescribeTellsValueAndSourceOfEach) {
   EXPECT_EQ(lines[1].value, "512,1k,2k,4k,8k,16k,32k,64k");
 }
 
-TEST_F(OptionsTest, DescribeRefusesWhatFromEnvRefuses) {
-  set("WEIR_PAGES", "8m");
-  EXPECT_THROW(describe_options(), Error);
+TEST_F(OptionsTest, DescribeShowsEachBadValueAndItsFix) {
+  const Environment environment{
+      {"WEIR_PAGES", "8m"}, {"WEIR_BYTES", "1"}, {"WEIR_CLASSES", "100,200"}, {"WEIR_RECV", "ring"}};
+  for (const OptionLine& line : describe_options(environment)) {
+    const auto given = environment.find(line.name);
+    const bool bad = given != environment.end() && line.name != "WEIR_RECV";
+    EXPECT_EQ(!line.fault.empty(), bad) << line.name << ": " << line.fault;
+    EXPECT_EQ(line.source, given != environment.end() ? "environment" : "default");
+    if (!bad) continue;
+    EXPECT_EQ(line.value, given->second);
+    EXPECT_TRUE(line.fault.starts_with(line.name + "='" + line.value + "' ")) << line.fault;
+    EXPECT_NE(line.fault.find("for example: export " + line.name + "="), std::string::npos) << line.fault;
+  }
+}
+
+TEST_F(OptionsTest, AnUnknownVariableIsNamedWithTheNearest) {
+  const auto unknown =
+      unknown_variables({{"WEIR_BITES", "1"}, {"WEIR_BYTES", "64m"}, {"WEIR_RINGENTRIES", "1"}, {"WEIR_TOOL", "1"}});
+  ASSERT_EQ(unknown.size(), 3U);
+  EXPECT_EQ(unknown[0].name + " " + unknown[0].nearest, "WEIR_BITES WEIR_BYTES");
+  EXPECT_EQ(unknown[1].nearest, "WEIR_RING_ENTRIES");
+  EXPECT_EQ(unknown[2].nearest, "");
+}
+
+TEST(Environment, OfABlockHasTheFirstOfTwoAndNobodyElses) {
+  using namespace std::string_view_literals;
+  const Environment environment = parse_environment("HOME=/\0WEIR_A=1=2\0WEIR_A=3\0WEIR_B\0WEIR_C=\0WEIR_D=4"sv);
+  EXPECT_EQ(environment, (Environment{{"WEIR_A", "1=2"}, {"WEIR_C", ""}, {"WEIR_D", "4"}}));
 }
 
 TEST_F(OptionsTest, ValidateRefusesWhatCodeGetsWrong) {

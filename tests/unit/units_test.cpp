@@ -4,6 +4,8 @@
 
 #include <string>
 
+#include "base/words.h"
+
 namespace weir::base {
 namespace {
 
@@ -58,6 +60,14 @@ TEST(RoundUp, GoesToTheNextStep) {
   EXPECT_EQ(round_up(1, 4096), 4096U);
   EXPECT_EQ(round_up(4096, 4096), 4096U);
   EXPECT_EQ(round_up(4097, 4096), 8192U);
+}
+
+TEST(EditDistance, CountsLettersChangedAddedAndTakenAway) {
+  EXPECT_EQ(edit_distance("", ""), 0U);
+  EXPECT_EQ(edit_distance("", "abc"), 3U);
+  EXPECT_EQ(edit_distance("abc", ""), 3U);
+  EXPECT_EQ(edit_distance("bytes", "bites"), 1U);
+  EXPECT_EQ(edit_distance("kitten", "sitting"), 3U);
 }
 
 }  // namespace

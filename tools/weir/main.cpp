@@ -21,6 +21,7 @@ namespace {
 const std::map<std::string, std::uint32_t> kTimeUnits{{"ms", 1}, {"s", 1000}, {"m", 60'000}, {"h", 3'600'000}};
 
 int fail(const std::string& line, int exit_code) {
+  std::fflush(stdout);  // what was found comes before what is made of it
   fmt::print(stderr, "weir: {}\n", line);
   return exit_code;
 }
@@ -37,6 +38,8 @@ struct CommandLine {
   std::string listen;
   std::string shell;
   std::uint32_t older_ms = 0;
+  unsigned seconds = 0;
+  std::string load = "1000,16k";
   std::function<void()> chosen;
 
   CommandLine() {
@@ -56,8 +59,22 @@ struct CommandLine {
     add_holders();
     add_export();
     add_completion();
+    add_reading("advise", "Say what would have served a process with less memory or fewer misses, and why.",
+                [this] { run_advise(target, seconds, json); })
+        ->add_option("--seconds", seconds, "Judge by what happens in so many from now, not since the start")
+        ->type_name("N")
+        ->check(CLI::Range(1, 86400).description(""));
+    add("doctor",
+        "Check this machine: what is ok, degraded or broken for weir, and the commands that fix it.\nSuggests "
+        "variables for a load. Exits with 0: all ok, 3: something degraded, 1: something broken.",
+        [this] { run_doctor(load, json); })
+        ->add_option("--load", load, "What a server is to bear, for example 10000,4k")
+        ->type_name("CONNECTIONS[,BYTES]")
+        ->capture_default_str();
     add("ls", "List the processes that have pools.", [this] { run_ls(json); });
-    add("env", "Show every WEIR_* variable: its value, its meaning and what it takes.", [this] { run_env(json); });
+    add_pid(*add("env", "Show every WEIR_* variable: its value, its source, its meaning and what it takes.",
+                 [this] { run_env(target.pid, json); }),
+            "Show what this process was started with");
   }
 
   CLI::App* add_plain(const char* name, const char* meaning, std::function<void()> run) {
@@ -81,6 +98,11 @@ struct CommandLine {
         ->transform(CLI::AsNumberWithUnit(kTimeUnits, CLI::AsNumberWithUnit::UNIT_REQUIRED, "TIME"));
   }
 
+  CLI::Option* add_pid(CLI::App& command, const char* meaning) {
+    const auto any = CLI::Range(1, std::numeric_limits<int>::max()).description("");
+    return command.add_option("PID", target.pid, meaning)->type_name("")->check(any);
+  }
+
   /// A subcommand that looks into a process or a file.
   CLI::App* add_reading(const char* name, const char* meaning, std::function<void()> run) {
     CLI::App* command = add(name, meaning, std::move(run));
@@ -89,8 +111,7 @@ struct CommandLine {
   }
 
   void add_target(CLI::App* command) {
-    auto* pid = command->add_option("PID", target.pid, "The process; needed only when several have pools");
-    pid->type_name("")->check(CLI::Range(1, std::numeric_limits<int>::max()).description(""));
+    CLI::Option* pid = add_pid(*command, "The process; needed only when several have pools");
     command->add_option("--segment", target.segment_path, "Read this file: /proc/PID/fd/N, or a copy of one")
         ->type_name("FILE")
         ->excludes(pid);

@@ -31,6 +31,7 @@ constexpr std::size_t kUsualWidth = 80;
 std::string bold(const std::string& text) { return painted("1", text); }
 std::string green(const std::string& text) { return painted("32", text); }
 std::string yellow(const std::string& text) { return painted("33", text); }
+std::string red(const std::string& text) { return painted("31", text); }
 
 std::string on_colour(std::size_t number, const std::string& text) {
   return painted(fmt::format("38;5;16;48;5;{}", kBackgrounds[number % kBackgrounds.size()]), text);

@@ -10,6 +10,7 @@ namespace weir::tool {
 std::string bold(const std::string& text);
 std::string green(const std::string& text);
 std::string yellow(const std::string& text);
+std::string red(const std::string& text);
 /// On one of the colours that tell neighbours in a picture apart.
 std::string on_colour(std::size_t number, const std::string& text);
 
