@@ -13,6 +13,8 @@ namespace weir {
 
 namespace detail {
 void drop_slowly(std::byte* data, std::uint32_t lane) noexcept;
+/// Of a buffer of the lane; `size` where that is no pool's.
+std::uint32_t capacity_of(std::uint32_t lane, std::uint32_t size) noexcept;
 struct LoanParts;
 }  // namespace detail
 
@@ -40,6 +42,8 @@ class [[nodiscard]] Loan {
   std::byte* data() const noexcept { return data_; }
   /// Bytes in use: the whole buffer after a lend, the received bytes after a receive.
   std::uint32_t size() const noexcept { return data_ != nullptr ? size_ : 0; }
+  /// Size of the whole buffer, of which `size()` are in use; of a part of a buffer, `size()`. 0 when empty.
+  std::uint32_t capacity() const noexcept { return data_ != nullptr ? detail::capacity_of(lane_, size_) : 0; }
   std::span<std::byte> bytes() const noexcept { return {data_, size()}; }
 
   /// The buffer alone, for C code; it stays lent until Pool::adopt() makes a loan of it again.

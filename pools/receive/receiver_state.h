@@ -105,6 +105,7 @@ class ReceiverState {
   Outcome retry_from_ring(std::uint32_t slot) noexcept;
   Outcome receive_into_loan(std::uint32_t slot, Request request) noexcept;
   Outcome note_asked(std::uint32_t slot, Request request, int error) noexcept;
+  bool may_lend(std::uint32_t bytes) const noexcept;
   Loan lend(std::uint32_t bytes) noexcept;
   void promise(Connection& connection) noexcept;
   int park(std::uint32_t slot) noexcept;

@@ -45,6 +45,10 @@ std::size_t push_many(std::span<Loan> loans) noexcept {
   return pushed;
 }
 
+std::uint32_t capacity_of(std::uint32_t lane, std::uint32_t size) noexcept {
+  return lane == kNoLane || is_fork_child() ? size : segment().lanes[lane / kMagazineBytes].bytes;
+}
+
 void drop_slowly(std::byte* data, std::uint32_t lane) noexcept {
   if (is_fork_child()) return;
   if (lane == kNoLane) return drop_slice(data);

@@ -26,6 +26,6 @@ const StrategyFacts& facts_of(Strategy strategy) noexcept;
 /// What a user may write for a strategy: the names of the table.
 inline constexpr const char* kStrategyForm =
     "auto, ring, direct, poll_recv, poll_first, poll_adaptive, ring_lazy, ring_sized, ring_sized_lazy, "
-    "ring_incremental, ring_bundle, ring_adaptive or epoll";
+    "ring_incremental, ring_bundle, epoll or ring_adaptive";
 
 }  // namespace weir::detail

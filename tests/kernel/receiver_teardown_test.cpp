@@ -92,7 +92,7 @@ TEST_P(ReceiverTeardownTest, TooEarlyIsSaidAndHarmless) {
 }
 
 TEST_P(ReceiverTeardownTest, TooEarlyWithThePoolInUseLosesOnlyTheRing) {
-  Pool pool(receive_options(1024, 8));
+  Pool pool(testing::from_ring(receive_options(1024, 8)));
   testing::SocketPair sockets = testing::SocketPair::local();
   testing::Ring ring(64, GetParam());
   if (!ring.missing_multishot().empty()) GTEST_SKIP() << ring.missing_multishot();

@@ -61,7 +61,9 @@ TEST_P(StrategiesIdleTest, TheIdleHoldNothingAndWhatComesAfterIsRight) {
     for (int i = 0; i < 3; ++i) world.step();
     EXPECT_EQ(kernel(world), 0U) << "an idle connection holds a buffer";
     EXPECT_EQ(shown().idle, 50U);
-    EXPECT_EQ(shown().reclaimed > 0, strategy() != Strategy::poll_recv && strategy() != Strategy::epoll);
+    if (strategy() != Strategy::ring_adaptive) {  // which waits by poll until data comes often
+      EXPECT_EQ(shown().reclaimed > 0, strategy() != Strategy::poll_recv && strategy() != Strategy::epoll);
+    }
     testing::expect_law(world.pool, 0);
     for (const auto& peer : world.peers) world.speak(*peer, 1 + random_() % 9000);
     world.run_until_whole();

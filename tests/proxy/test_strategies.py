@@ -52,7 +52,7 @@ class Strategies(unittest.TestCase):
     def test_auto_chooses(self):
         with wire.Upstream() as upstream, harness.Proxy(upstream.port, "--recv", "auto") as proxy:
             kernel = tuple(map(int, os.uname().release.split(".")[:2]))
-            self.assertEqual(self.shown(proxy), {"ring" if kernel >= (6, 0) else "poll_adaptive"})
+            self.assertEqual(self.shown(proxy), {"ring_adaptive" if kernel >= (6, 0) else "poll_adaptive"})
             self.assertTrue(all(receiver["chosen"] for receiver in harness.stat(proxy.pid)["receivers"]))
 
     def test_another_name_is_refused(self):

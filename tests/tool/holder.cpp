@@ -105,7 +105,7 @@ class Bursts {
 
  private:
   static constexpr std::size_t kConnections = 64;
-  static constexpr std::size_t kRounds = 40;
+  static constexpr std::size_t kRounds = 400;
 
   void step() {
     const bool more = receiver_->turn();

@@ -48,7 +48,7 @@ class Holder:
     """A running holder.cpp. Leaving its context ends it and its child."""
 
     def __init__(self, *arguments, prefix=(), **options):
-        env = environment(**{"WEIR_BYTES": "16m", "WEIR_PAGES": "4k", "WEIR_RING_ENTRIES": "16", "WEIR_RECV": "ring"} | options)
+        env = environment(**{"WEIR_BYTES": "16m", "WEIR_PAGES": "4k", "WEIR_RING_ENTRIES": "8", "WEIR_RECV": "ring"} | options)
         self.process = subprocess.Popen([*prefix, HOLDER, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         text=True, env=env)
         self.pid = self.process.pid

@@ -101,7 +101,7 @@ class ExportTest(unittest.TestCase):
                              ("enobufs_total", "enobufs"), ("cancels_total", "cancels"), ("reclaimed_total", "reclaimed")):
             self.assertEqual(found["weir_receiver_" + metric, *where], receiver[name], metric)
         where = (("pool", "held"), ("node", str(ring["node"])), ("class", "16384"), ("group", "64"))
-        self.assertEqual((found["weir_ring_slots", *where], found["weir_ring_filled_slots", *where]), (16, 16))
+        self.assertEqual((found["weir_ring_slots", *where], found["weir_ring_filled_slots", *where]), (8, 8))
 
     def test_degraded_memory(self):
         reasons = [arena["bytes"] for arena in self.numbers["pools"][0]["arenas"] if arena["reason"]]

@@ -86,7 +86,7 @@ class SumsTest(MapTest):
             lent = sum(slab["user_or_request"] for slab in slabs_of(while_lent))
             self.assertEqual(lent, held.loans + held.receivers)
             if held.receivers:
-                self.assertEqual(sum(slab["kernel_ring"] for slab in slabs_of(while_lent)), 16)
+                self.assertEqual(sum(slab["kernel_ring"] for slab in slabs_of(while_lent)), 8)
                 self.assertIn("ring_entries", {cell["kind"] for cell in cells_of(while_lent)})
             held.drop()
             dropped = map_of(held.pid)

@@ -69,7 +69,7 @@ TEST_F(LimitsDeathTest, NoDescriptorForTheSegmentIsAnError) {
         limit(RLIMIT_NOFILE, 3);
         try_pool(small_options());
       },
-      ExitedWithCode(1), "refused: cannot make the statistics segment");
+      ExitedWithCode(1), "refused: no file, address space or memory for a pool's metadata.*ulimit -n");
 }
 
 TEST_F(LimitsDeathTest, NoAddressSpaceForTheSegmentIsAnError) {

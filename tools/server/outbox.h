@@ -36,7 +36,7 @@ class Outbox {
   void discard();
 
  private:
-  static std::size_t size_of(const Loan& loan) { return (loan.size() + kUnit - 1) / kUnit; }
+  static std::size_t size_of(const Loan& loan) { return (loan.capacity() + kUnit - 1) / kUnit; }
   iovec rest_of(std::size_t index) const;
 
   static constexpr std::size_t kUnit = 16384;
