@@ -197,7 +197,8 @@ bool ReceiverState::may_lend(std::uint32_t bytes) const noexcept {
 
 /// Of the predicted size; or of any other, rather than none.
 Loan ReceiverState::lend(std::uint32_t bytes) noexcept {
-  Loan loan = pool_.lend(may_lend(bytes) ? bytes : options_.receive_bytes);
+  if (!may_lend(bytes)) bytes = options_.receive_bytes;
+  Loan loan = pool_.lend(bytes);
   for (auto size = sizes_.rbegin(); !loan && size != sizes_.rend(); ++size) {
     if (*size != bytes) loan = pool_.lend(*size);
   }

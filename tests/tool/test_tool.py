@@ -102,7 +102,7 @@ class StatTest(ToolTest):
         self.assertEqual(numbers["kernel_ring"], 8)
         receiver, = numbers["receivers"]
         self.assertEqual((receiver["pool"], receiver["thread"]), ("held", self.held.pid))
-        self.assertEqual((receiver["strategy"], receiver["chosen"]), ("ring", True))
+        self.assertEqual((receiver["strategy"], receiver["chosen"]), ("ring", False))
         self.assertEqual((receiver["connections"], receiver["receives"], receiver["bytes"]), (1, 1, 31))
         self.assertEqual([receiver[name] for name in ("parked", "enobufs", "wakes", "cancels")], [0] * 4)
 
