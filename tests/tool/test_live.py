@@ -43,6 +43,12 @@ class WatchTest(unittest.TestCase):
             self.assertGreaterEqual(int(cells["user"]), self.held.loans)
         self.assertTrue(any(re.fullmatch(r"\d[\d.]*[kMG]", cells["lend/s"]) and cells["hit%"] == "100" for cells in lines), lines)
 
+    def test_traced_lends_hit_no_magazine(self):
+        with Holder("busy", WEIR_TRACE="1") as held:
+            answer = weir("watch", held.pid, *FAST, "--count", 3)
+        titles, *lines = (line.split() for line in answer.stdout.splitlines())
+        self.assertEqual({line[titles.index("hit%")] for line in lines}, {"-"})
+
     def test_json_is_a_line_for_each_look(self):
         lines = watch_json(self.held.pid, 4)
         self.assertEqual(len(lines), 4)

@@ -6,7 +6,8 @@ namespace weir::tool {
 
 inline constexpr auto kWatchNotes = R"notes(Columns; a narrow terminal shows as many as fit:
   recv/s B/s             pieces of data that receivers delivered, and their bytes
-  lend/s hit%            loans, and how many of them the thread's own magazine had
+  lend/s hit%            loans; of those not from the kernel's rings, how many the thread's own magazine had (- where none
+                         lends: with WEIR_TRACE=1, in a small pool, or when all come from rings)
   refill                 batches from a depot to a magazine, a second
   empty nobufs           lends that found no buffer, and receives (ENOBUFS), a second
   reclaim                receives of silent connections that gave their buffer back, a second
