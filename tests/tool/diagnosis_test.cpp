@@ -270,16 +270,27 @@ TEST(Plan, IsEnoughForItsLoad) {
       Pool pool(options);
       const IdleThreads idle(pool, plan.receivers - 1, plan.buffer_bytes);
       std::vector<Loan> loans;
-      const auto buffers = plan.receivers * plan.ring_entries + load.connections * plan.buffers_a_message;
+      const auto buffers = plan.receivers * plan.ring_buffers + load.connections * plan.buffers_a_message;
       for (std::uint64_t i = 0; i < buffers; ++i) {
         loans.push_back(pool.lend(plan.buffer_bytes));
         ASSERT_TRUE(loans.back()) << i << " of " << buffers << " from " << plan.bytes << " for " << load.connections;
       }
       EXPECT_GE(plan.buffer_bytes * plan.buffers_a_message, load.message_bytes);
       EXPECT_EQ(plan.bytes, plan.ring_bytes + plan.message_bytes + plan.spare_bytes);
+      const std::uint64_t rings = std::uint64_t{plan.receivers} * plan.ring_buffers * plan.buffer_bytes;
+      EXPECT_LE(rings, plan.bytes / 2) << "rings never have more than half of a pool";
       EXPECT_LE(plan.bytes, 2 * buffers * plan.buffer_bytes + 8 * kMiB) << "far too much";
     }
   }
+}
+
+TEST(Plan, LargeMessagesComeWithoutRings) {
+  const Plan small = make_plan({.connections = 1000, .message_bytes = 16 * kKiB}, good_machine());
+  EXPECT_EQ(small.ring_buffers, small.ring_entries);
+  const Plan large = make_plan({.connections = 1000, .message_bytes = 16 * kKiB + 1}, good_machine());
+  EXPECT_EQ(large.ring_buffers, 0U);
+  EXPECT_GT(large.ring_entries, 0U) << "small data does";
+  EXPECT_LT(large.ring_bytes, kMiB);
 }
 
 TEST(Plan, OfTheLargestLoadDoesNotOverflow) {
