@@ -32,13 +32,14 @@ Holder only_holder() {
 
 OpenTarget open_process(Holder holder) {
   const std::string name = fmt::format("the segment of process {}", holder.process.id);
-  return {std::make_unique<SegmentReader>(std::move(holder.segment), name), holder.process.id};
+  return {.reader = std::make_unique<SegmentReader>(std::move(holder.segment), name), .pid = holder.process.id};
 }
 
 OpenTarget open_file(const std::string& path) {
   File file(path);
   if (!file) throw Failure(fmt::format("cannot open {}: {}", path, std::strerror(errno)));
-  return {std::make_unique<SegmentReader>(std::move(file), path), {}};
+  const bool is_copy = file.has_name();  // a process's own has none
+  return {.reader = std::make_unique<SegmentReader>(std::move(file), path), .pid = {}, .is_copy = is_copy};
 }
 
 }  // namespace
@@ -46,6 +47,14 @@ OpenTarget open_file(const std::string& path) {
 OpenTarget open_target(const Target& target) {
   if (!target.segment_path.empty()) return open_file(target.segment_path);
   return open_process(target.pid ? find_holder(*target.pid) : only_holder());
+}
+
+void require_process(const OpenTarget& open, const char* what) {
+  if (!open.is_copy) return;
+  throw Failure(fmt::format("{} looks more than once, and a saved copy does not change: give a PID, or see the copy by "
+                            "`weir stat --segment FILE`",
+                            what),
+                kExitUsage);
 }
 
 }  // namespace weir::tool
