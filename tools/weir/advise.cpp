@@ -52,7 +52,7 @@ void print_text(const Snapshot& snapshot, const std::vector<Advice>& advice, dou
 
 void run_advise(const Target& target, double seconds, bool json) {
   const OpenTarget open = open_target(target);
-  if (seconds > 0) require_process(open, "weir advise --seconds");
+  if (seconds > 0) require_process(open);
   Snapshot snapshot = take_snapshot(*open.reader);
   if (seconds > 0) {
     const Snapshot earlier = snapshot;

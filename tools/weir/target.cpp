@@ -49,12 +49,10 @@ OpenTarget open_target(const Target& target) {
   return open_process(target.pid ? find_holder(*target.pid) : only_holder());
 }
 
-void require_process(const OpenTarget& open, const char* what) {
+void require_process(const OpenTarget& open) {
   if (!open.is_copy) return;
-  throw Failure(fmt::format("{} looks more than once, and a saved copy does not change: give a PID, or see the copy by "
-                            "`weir stat --segment FILE`",
-                            what),
-                kExitUsage);
+  throw Failure(
+      "a saved copy does not change: give a PID to look more than once, or see the copy by `weir stat --segment FILE`");
 }
 
 }  // namespace weir::tool

@@ -24,7 +24,7 @@ struct OpenTarget {
 /// Throws Failure: there is none, there are several to choose from, it may not be looked into, or it is no segment.
 OpenTarget open_target(const Target& target);
 
-/// Throws Failure, of a saved copy, that `what` needs a process.
-void require_process(const OpenTarget& open, const char* what);
+/// For who looks more than once: throws Failure of a saved copy.
+void require_process(const OpenTarget& open);
 
 }  // namespace weir::tool
