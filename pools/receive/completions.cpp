@@ -91,7 +91,7 @@ ReceiverState::Delivery ReceiverState::accept_receive(std::uint32_t slot, const 
   const Received received{cqe.res, capacity_of(slot), (cqe.flags & IORING_CQE_F_MORE) == 0};
   Loan data = data_of(slot, cqe);
   const Connection& connection = connections_[slot];
-  if (received.last && connection.uses_ring()) groups_.note_ended(connection.group);
+  if (received.last && connection.uses_ring()) groups_.note_ended(connection.group, idle_.now());
   Delivery delivery = accept_result(slot, received, std::move(data));
   delivery.more = rest_.bytes > 0;
   return delivery;

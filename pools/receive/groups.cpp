@@ -80,8 +80,10 @@ void Groups::note_asked(std::uint8_t index) noexcept {
   if (groups_[index].requests++ == 0) pool_.join_rings();
 }
 
-void Groups::note_ended(std::uint8_t index) noexcept {
-  if (--groups_[index].requests == 0) pool_.leave_rings();
+void Groups::note_ended(std::uint8_t index, os::Time now) noexcept {
+  if (--groups_[index].requests > 0) return;
+  groups_[index].used = now;
+  pool_.leave_rings();
 }
 
 void Groups::replenish(os::Time now) noexcept {
@@ -92,12 +94,20 @@ void Groups::replenish(os::Time now) noexcept {
 
 void Groups::replenish(std::uint8_t index, os::Time now) noexcept {
   Group& group = groups_[index];
+  if (group.dry == now) return;  // the pool was searched just now
   const std::uint32_t left = group.slots->stock();
   if (left != group.filled) group.used = now;
   group.stock.note_used(group.filled - std::min(left, group.filled), now);
-  const std::size_t share = std::max<std::size_t>(pool_.ring_share() / group.slots->buffer_bytes(), 1);
-  const auto wanted = static_cast<std::uint32_t>(std::min<std::size_t>(group.stock.wanted(), share));
-  group.filled = group.lazy ? left : group.slots->replenish(wanted);
+  group.filled = group.lazy ? left : group.slots->replenish(within_limits(group));
+  if (group.filled == 0) group.dry = now;
+}
+
+/// What it is to hold: no more than its share, nor than the pool can spare.
+std::uint32_t Groups::within_limits(const Group& group) const noexcept {
+  const std::size_t bytes = group.slots->buffer_bytes();
+  const std::size_t share = std::max<std::size_t>(pool_.ring_share() / bytes, 1);
+  const std::size_t spare = group.slots->stock() + pool_.spare_bytes() / bytes;
+  return static_cast<std::uint32_t>(std::min({std::size_t{group.stock.wanted()}, share, spare}));
 }
 
 os::Time Groups::idle_at(const Group& group) const noexcept {
@@ -110,7 +120,8 @@ void Groups::withdraw_idle(os::Time now) noexcept {
   for (Group& group : groups_) {
     if (idle_at(group) > now) continue;
     group.slots->withdraw();
-    group.filled = 0;
+    group.filled = group.slots->stock();
+    group.used = now;  // where the kernel refused, it is asked again after the same time
   }
 }
 

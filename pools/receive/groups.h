@@ -31,7 +31,7 @@ class Groups {
   RingSlots& operator[](std::uint8_t index) noexcept { return *groups_[index].slots; }
   /// A request that may use buffers of the ring is with the kernel, or is so no more.
   void note_asked(std::uint8_t index) noexcept;
-  void note_ended(std::uint8_t index) noexcept;
+  void note_ended(std::uint8_t index, os::Time now) noexcept;
   /// Has each that is in use hold what its demand asks for, as far as its share of the pool goes and there are buffers.
   void replenish(os::Time now) noexcept;
   void replenish(std::uint8_t index, os::Time now) noexcept;
@@ -58,9 +58,11 @@ class Groups {
     std::uint32_t filled = 0;  ///< its stock when it was replenished
     std::uint32_t requests = 0;
     std::uint32_t promised = 0;
-    os::Time used{};  ///< the last time that its stock was seen to have changed
+    os::Time used{};  ///< the last time that its stock was seen to have changed, or a request of it ended
+    os::Time dry{};   ///< the last time that there was nothing for it
   };
 
+  std::uint32_t within_limits(const Group& group) const noexcept;
   os::Time idle_at(const Group& group) const noexcept;
 
   std::uint8_t find(StrategyFacts::Ring ring, bool lazy, std::uint32_t buffer_bytes) const noexcept;

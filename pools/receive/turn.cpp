@@ -185,19 +185,20 @@ ReceiverState::Outcome ReceiverState::note_asked(std::uint32_t slot, Request req
   return Outcome::done;
 }
 
-/// Those that are larger than a ring's may have a quarter of the pool, each size, and no more than are there: else those
-/// who are slow to give them back could hold all of it with little data.
+/// Those that are larger than a ring's may have an eighth of the pool, each size, and no more than are there: else
+/// those who are slow to give them back could hold all of it with little data.
 bool ReceiverState::may_lend(std::uint32_t bytes) const noexcept {
   if (bytes <= options_.receive_bytes) return true;
   const auto index = static_cast<std::size_t>(std::lower_bound(sizes_.begin(), sizes_.end(), bytes) - sizes_.begin());
   const LaneRecord& lane = pool_.state().home_depot(index).record();
   const std::uint64_t taken = lane.capacity.load(std::memory_order_relaxed) * bytes;
-  return taken < pool_.state().limits().most / 4 || lane.free.load(std::memory_order_relaxed) > 0;
+  return taken < pool_.state().limits().most / 8 || lane.free.load(std::memory_order_relaxed) > 0;
 }
 
 /// Of the predicted size; or of any other, rather than none.
 Loan ReceiverState::lend(std::uint32_t bytes) noexcept {
-  Loan loan = pool_.lend(may_lend(bytes) ? bytes : options_.receive_bytes);
+  if (!may_lend(bytes)) bytes = options_.receive_bytes;
+  Loan loan = pool_.lend(bytes);
   for (auto size = sizes_.rbegin(); !loan && size != sizes_.rend(); ++size) {
     if (*size != bytes) loan = pool_.lend(*size);
   }

@@ -134,6 +134,16 @@ std::size_t PoolState::free_bytes() const {
   return bytes;
 }
 
+std::size_t PoolState::spare_bytes() const noexcept {
+  std::size_t bytes = free_bytes();
+  for (const auto& depot : depots_) {
+    const LaneRecord& lane = depot->record();
+    bytes += lane.free.load(std::memory_order_relaxed) * lane.bytes;
+  }
+  const std::size_t reserve = limits_.start / 2;
+  return bytes - std::min(bytes, reserve);
+}
+
 std::vector<Arena> PoolState::arenas() const {
   std::vector<Arena> all;
   for (const auto& node : nodes_) {

@@ -74,6 +74,9 @@ class PoolState {
   AlertLimit& alerts() noexcept { return alerts_; }
   /// Bytes that no class and no ring has.
   std::size_t free_bytes() const;
+  /// Bytes that nobody has, beyond half of the memory that the pool began with: rings take no more than that, for
+  /// one connection may drain a ring, and the rest is for all.
+  std::size_t spare_bytes() const noexcept;
   /// Gives the system what no buffer needs, but for the first arena of each node. Returns how many bytes.
   std::size_t trim() noexcept;
   /// The same, of arenas that were unused for so long, which calls find out that are not further apart than that.

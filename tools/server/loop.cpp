@@ -26,7 +26,7 @@ void send_without_delay(int fd) {
 Loop::Loop(Pool& pool, const Settings& settings, int finish)
     : settings_(settings),
       backend_(make_backend(pool, *this)),
-      buffers_(pool.options().bytes / pool.options().receive_bytes / settings.threads),
+      units_(pool.options().bytes / Outbox::kUnit / settings.threads),
       listener_(listen_at(settings.listen)),
       finish_(finish) {}
 
@@ -111,7 +111,7 @@ void Loop::note_accept(int result) {
 /// Large data is sent as soon as it has come: then its buffer is back for the next receive while it is still in the
 /// cache, which is worth more than a system call. So is all data where buffers are scarce, or where time is.
 bool Loop::sends_at_once(std::size_t bytes) const {
-  return bytes >= kLargeLoan || queued_ >= buffers_ / 4 || settings_.spin.count() > 0;
+  return bytes >= kLargeLoan || queued_ >= units_ / 8 || settings_.spin.count() > 0;
 }
 
 void Loop::push(Outlet& outlet, Loan&& loan) {
@@ -139,7 +139,7 @@ void Loop::note_send(Outlet& outlet, int result) {
 
 /// None may have more than is left for all: so the more have something, the less the next may have.
 std::size_t Loop::outbox_limit() const {
-  const std::size_t left = buffers_ / 2 - std::min(queued_, buffers_ / 2);
+  const std::size_t left = units_ / 4 - std::min(queued_, units_ / 4);
   return std::clamp<std::size_t>(left, 1, kMostQueued);
 }
 

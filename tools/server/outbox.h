@@ -15,9 +15,11 @@ namespace weir::server {
 /// Loans on their way out of one socket, in order. Those of a send in flight stay put until it ends.
 class Outbox {
  public:
+  static constexpr std::size_t kUnit = 16384;
+
   bool empty() const { return sending_.empty() && waiting_.empty(); }
   bool in_flight() const { return in_flight_; }
-  /// What the loans hold, in buffers of 16 KiB: each at least one.
+  /// What the loans hold, in units of 16 KiB: each at least one.
   std::size_t size() const { return size_; }
 
   void push(Loan&& loan) {
@@ -38,8 +40,6 @@ class Outbox {
  private:
   static std::size_t size_of(const Loan& loan) { return (loan.capacity() + kUnit - 1) / kUnit; }
   iovec rest_of(std::size_t index) const;
-
-  static constexpr std::size_t kUnit = 16384;
 
   std::vector<Loan> sending_;
   std::vector<Loan> waiting_;
