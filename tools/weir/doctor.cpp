@@ -60,7 +60,7 @@ void print_rings(const Plan& plan) {
   } else {
     fmt::print(
         "  {} for rings, if each receiver's is filled with {} buffers, for data on a quarter of its connections\n"
-        "  at once; they are filled by demand, and share at most half of the pool\n",
+        "  at once; they are filled by demand, while more than half of the pool is free\n",
         format_size(plan.ring_bytes), plan.ring_buffers);
   }
 }

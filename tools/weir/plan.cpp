@@ -17,7 +17,7 @@ using base::round_up;
 constexpr std::uint64_t kLeastEntries = 64;  // fewer, and a burst costs several times as much for each message
 constexpr std::uint64_t kMostEntries = 4096;
 constexpr std::uint32_t kLargestOfRing = 16 * base::kKiB;  // larger data is received when a poll has told of it
-constexpr std::uint64_t kPartOfRings = 2;                  // rings in use share one of so many parts of the pool
+constexpr std::uint64_t kPartsOfRings = 2;                 // rings take what one of so many parts can spare
 constexpr std::uint64_t kBusyPart = 4;                     // one connection of so many has data at once
 constexpr std::uint64_t kSpareParts = 64;      // a thread's magazines have at most one of so many parts of a class
 constexpr std::uint64_t kLeastSpareParts = 8;  // of those
@@ -65,7 +65,9 @@ void size_memory(Plan& plan, const Load& load, std::uint64_t nodes) {
   const std::uint64_t messages =
       slab_bytes_for(divide_up(load.connections, nodes) * plan.buffers_a_message, plan.buffer_bytes);
   const std::uint64_t spare = divide_up((rings + messages) * std::max(kLeastSpareParts, receivers), kSpareParts);
-  plan.node_bytes = round_up(std::max(rings + messages, kPartOfRings * rings) + spare, base::kHugePage);
+  // Rings are filled only while half of the pool is free: beside them, then, are the messages of who is busy.
+  const std::uint64_t at_rest = kPartsOfRings * (rings + messages / kBusyPart);
+  plan.node_bytes = round_up(std::max(rings + messages, at_rest) + spare, base::kHugePage);
   plan.ring_bytes = rings * nodes;
   plan.message_bytes = messages * nodes;
   plan.spare_bytes = plan.node_bytes * nodes - plan.ring_bytes - plan.message_bytes;
