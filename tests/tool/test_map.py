@@ -152,7 +152,8 @@ class TextTest(MapTest):
         self.assertLessEqual(max(map(len, self.lines_of_cells(plain))), 40)
         self.assertEqual(len(self.pairs(plain)), len(slabs_of(map_of(self.held.pid))))
         self.assertIn("\x1b[38;5;16;48;5;", coloured)
-        self.assertNotIn("\x1b[", self.on_terminal(40, NO_COLOR="1"))
+        for plain_terminal in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
+            self.assertNotIn("\x1b[", self.on_terminal(40, **plain_terminal))
 
 
 class Page(html.parser.HTMLParser):
