@@ -32,14 +32,16 @@ Holder only_holder() {
 
 OpenTarget open_process(Holder holder) {
   const std::string name = fmt::format("the segment of process {}", holder.process.id);
-  return {.reader = std::make_unique<SegmentReader>(std::move(holder.segment), name), .pid = holder.process.id};
+  auto reader = std::make_unique<SegmentReader>(std::move(holder.segment), name);
+  return {std::move(reader), holder.process.id};
 }
 
 OpenTarget open_file(const std::string& path) {
   File file(path);
   if (!file) throw Failure(fmt::format("cannot open {}: {}", path, std::strerror(errno)));
   const bool is_copy = file.has_name();  // a process's own has none
-  return {.reader = std::make_unique<SegmentReader>(std::move(file), path), .pid = {}, .is_copy = is_copy};
+  auto reader = std::make_unique<SegmentReader>(std::move(file), path);
+  return {std::move(reader), {}, is_copy};
 }
 
 }  // namespace
