@@ -83,27 +83,48 @@ TEST(Advice, LessMemoryWhereMostWasNeverUsed) {
 
 TEST(Advice, LargerRingsWhereReceivesFoundThemEmpty) {
   Snapshot snapshot = content();
-  snapshot.receivers[0].enobufs = 200;
+  snapshot.receivers[0].enobufs = 2000;
   EXPECT_EQ(lines_for(snapshot), "export WEIR_RING_ENTRIES=512");
   EXPECT_NE(first_effect(snapshot).find("4 MiB more, which the pool has"), std::string::npos);
-  snapshot.receivers[0].enobufs = 50;
-  EXPECT_EQ(lines_for(snapshot), "") << "one in two thousand";
-  snapshot.receivers[0].enobufs = 200;
+  snapshot.receivers[0].enobufs = 900;
+  EXPECT_EQ(lines_for(snapshot), "") << "fewer than one in a hundred";
+  snapshot.receivers[0].enobufs = 2000;
   snapshot.receivers[0].strategy = "ring_lazy";
   EXPECT_EQ(lines_for(snapshot), "") << "lazy rings are empty by intention";
 }
 
 TEST(Advice, LargerRingsMayNeedMoreMemory) {
   Snapshot snapshot = content();
-  snapshot.receivers[0].enobufs = 200;
+  snapshot.receivers[0].enobufs = 2000;
   largest(snapshot).slab_bytes = 58 * kMiB;
   EXPECT_NE(first_effect(snapshot).find("export WEIR_BYTES=68m too"), std::string::npos);
+}
+
+TEST(Advice, RingsOfManySizesAreAddedUpEachAsItIs) {
+  Snapshot snapshot = content();
+  snapshot.receivers[0].strategy = "ring_adaptive";
+  snapshot.receivers[0].enobufs = 2000;
+  snapshot.pools[0].rings.push_back({.node = 0, .buffer_bytes = 4096, .group = 65, .entries = 256, .filled = 8});
+  EXPECT_EQ(lines_for(snapshot), "export WEIR_RING_ENTRIES=512");
+  EXPECT_NE(first_effect(snapshot).find("may take 5 MiB more"), std::string::npos) << first_effect(snapshot);
+}
+
+TEST(Advice, MoreMemoryWhereRingsMayHoldLessThanTheirSlots) {
+  Snapshot snapshot = content();
+  snapshot.receivers[0].enobufs = 2000;
+  snapshot.pools[0].rings[0].entries = 4096;
+  EXPECT_EQ(lines_for(snapshot), "export WEIR_BYTES=128m") << "they have 32 MiB at most";
 }
 
 TEST(Advice, SmallerRingsWhereFewConnectionsNeverEmptiedThem) {
   Snapshot snapshot = content();
   snapshot.receivers[0].connections = 20;
   EXPECT_EQ(lines_for(snapshot), "export WEIR_RING_ENTRIES=64");
+  snapshot.pools[0].rings[0].filled = 64;
+  EXPECT_EQ(lines_for(snapshot), "") << "slots without a buffer take no memory";
+  snapshot.pools[0].rings[0].filled = 256;
+  snapshot.pools[0].rings.push_back({.node = 0, .buffer_bytes = 512, .group = 65, .entries = 256, .filled = 256});
+  EXPECT_NE(first_effect(snapshot).find("3.1 MiB less"), std::string::npos) << first_effect(snapshot);
   snapshot.receivers[0].receives = 10;
   EXPECT_EQ(lines_for(snapshot), "") << "too early to say";
 }

@@ -257,8 +257,9 @@ class IdleThreads {
 /// The numbers that are planned with hold: a pool of that size lends, at once, what every ring and every connection
 /// may have, whatever idle threads keep.
 TEST(Plan, IsEnoughForItsLoad) {
-  for (const Load& load : {Load{1, 1}, Load{10, 100'000}, Load{1000, 16384}, Load{3000, 600}, Load{500, 40'000}}) {
-    for (const unsigned cpus : {1U, 16U}) {
+  for (const Load& load :
+       {Load{1, 1}, Load{10, 100'000}, Load{1000, 16384}, Load{3000, 600}, Load{500, 40'000}, Load{300, 16384}}) {
+    for (const unsigned cpus : {1U, 8U, 16U}) {
       Machine machine = good_machine();
       machine.cpus = cpus;
       machine.nodes = {node_with(0, 0)};
@@ -270,16 +271,28 @@ TEST(Plan, IsEnoughForItsLoad) {
       Pool pool(options);
       const IdleThreads idle(pool, plan.receivers - 1, plan.buffer_bytes);
       std::vector<Loan> loans;
-      const auto buffers = plan.receivers * plan.ring_entries + load.connections * plan.buffers_a_message;
+      const auto buffers = plan.receivers * plan.ring_buffers + load.connections * plan.buffers_a_message;
       for (std::uint64_t i = 0; i < buffers; ++i) {
         loans.push_back(pool.lend(plan.buffer_bytes));
         ASSERT_TRUE(loans.back()) << i << " of " << buffers << " from " << plan.bytes << " for " << load.connections;
       }
       EXPECT_GE(plan.buffer_bytes * plan.buffers_a_message, load.message_bytes);
       EXPECT_EQ(plan.bytes, plan.ring_bytes + plan.message_bytes + plan.spare_bytes);
+      const std::uint64_t rings = std::uint64_t{plan.receivers} * plan.ring_buffers * plan.buffer_bytes;
+      const std::uint64_t busy = plan.buffer_bytes * plan.buffers_a_message * load.connections / 4;
+      EXPECT_LE(plan.ring_buffers > 0 ? rings + busy : 0, plan.bytes / 2) << "rings leave half of a pool alone";
       EXPECT_LE(plan.bytes, 2 * buffers * plan.buffer_bytes + 8 * kMiB) << "far too much";
     }
   }
+}
+
+TEST(Plan, LargeMessagesComeWithoutRings) {
+  const Plan small = make_plan({.connections = 1000, .message_bytes = 16 * kKiB}, good_machine());
+  EXPECT_EQ(small.ring_buffers, small.ring_entries);
+  const Plan large = make_plan({.connections = 1000, .message_bytes = 16 * kKiB + 1}, good_machine());
+  EXPECT_EQ(large.ring_buffers, 0U);
+  EXPECT_GT(large.ring_entries, 0U) << "small data does";
+  EXPECT_LT(large.ring_bytes, kMiB);
 }
 
 TEST(Plan, OfTheLargestLoadDoesNotOverflow) {

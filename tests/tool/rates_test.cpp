@@ -9,7 +9,7 @@ namespace {
 
 PoolView pool_of(std::uint32_t slot, std::uint64_t lends, std::uint64_t refills = 0) {
   ClassRow row{.bytes = 4096, .tally = {}};
-  row.tally.lends = lends;
+  row.tally.lends = row.tally.magazine_lends = lends;
   row.tally.refills = refills;
   return {.slot = slot, .name = "pool", .arenas = {}, .nodes = {{.node = 0, .classes = {row}}}, .rings = {}};
 }
@@ -46,6 +46,8 @@ TEST(Rates, EachCounterIsItsOwn) {
   row.enobufs = 7;
   row.wakes = 8;
   row.reclaimed = 9;
+  tally.magazine_lends = 10;
+  tally.ring_lends = 11;
   Totals totals = totals_of(tally);
   totals += totals_of(row);
   for (const auto& [counter, amount] : {std::pair{Counter::lends, 1},
@@ -56,7 +58,9 @@ TEST(Rates, EachCounterIsItsOwn) {
                                         {Counter::bytes, 6},
                                         {Counter::enobufs, 7},
                                         {Counter::wakes, 8},
-                                        {Counter::reclaimed, 9}}) {
+                                        {Counter::reclaimed, 9},
+                                        {Counter::magazine_lends, 10},
+                                        {Counter::ring_lends, 11}}) {
     EXPECT_EQ(totals[counter], static_cast<std::uint64_t>(amount)) << kCounterNames[static_cast<std::size_t>(counter)];
   }
 }
@@ -90,12 +94,29 @@ TEST(Rates, OfPoolsThatCameAndWent) {
   EXPECT_DOUBLE_EQ((*rates)[Counter::lends], 20);
 }
 
-TEST(Rates, HitsAreAPartOfTheLends) {
+TEST(Rates, AMagazineThatIsGoneHidesNoOtherCounter) {
+  const Snapshot before{.program = {}, .pools = {pool_of(0, 100)}, .receivers = {}};
+  Snapshot now{.program = {}, .pools = {pool_of(0, 150)}, .receivers = {}};
+  now.pools[0].nodes[0].classes[0].tally.magazine_lends = 20;
+  const auto rates = rates_of(before, now, 1);
+  ASSERT_TRUE(rates);
+  EXPECT_DOUBLE_EQ((*rates)[Counter::lends], 50);
+  EXPECT_FALSE(hits(*rates));
+}
+
+TEST(Rates, HitsAreAPartOfWhatTheProgramLends) {
   Rates rates;
   EXPECT_FALSE(hits(rates)) << "there was no lend";
-  rates[Counter::lends] = 10;
+  rates[Counter::lends] = 50;
+  EXPECT_FALSE(hits(rates)) << "no magazine lent anything: they are traced, or the kernel's";
+  rates[Counter::ring_lends] = 40;
+  rates[Counter::magazine_lends] = 10;
   EXPECT_DOUBLE_EQ(hits(rates).value_or(-1), 1);
-  rates[Counter::refills] = 30;  // those of rings, whose lends are none
+  rates[Counter::refills] = 5;
+  EXPECT_DOUBLE_EQ(hits(rates).value_or(-1), 0.5) << "what the kernel took from rings was no hit";
+  rates[Counter::ring_lends] = 30;
+  EXPECT_DOUBLE_EQ(hits(rates).value_or(-1), 0.25) << "ten were from the depot";
+  rates[Counter::refills] = 30;  // those of rings
   EXPECT_DOUBLE_EQ(hits(rates).value_or(-1), 0);
 }
 

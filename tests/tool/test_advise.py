@@ -71,6 +71,12 @@ class AdviseTest(unittest.TestCase):
             answer = weir("advise", held.pid, "--seconds", 1)
             self.assertIn(f"weir-test-holder, process {held.pid}, in the last 1 s\n", answer.stdout)
 
+    def test_too_little_to_judge_by(self):
+        with Holder(WEIR_BYTES="4m") as held:
+            answer = weir("advise", held.pid, "--seconds", "10ms")
+            self.assertRegex(answer.stdout, r"\ntoo little happened to judge the rest by: 0 receives, 0 lends; ")
+            self.assertNotIn("nothing to change", answer.stdout)
+
     def test_text(self):
         with Holder(WEIR_BYTES="128m") as held:
             text = weir("advise", held.pid).stdout

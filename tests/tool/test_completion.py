@@ -100,7 +100,7 @@ class WordsTest(unittest.TestCase):
         for arguments in ((), ("tcsh",), ("bash", "zsh")):
             answer = weir("completion", *arguments)
             self.assertEqual((answer.returncode, answer.stdout), (2, ""))
-            self.assertRegex(answer.stderr, r"\Aweir: [^\n]+weir --help`\n\Z")
+            self.assertRegex(answer.stderr, r"\Aweir: [^\n]+`weir completion --help`\n\Z")
 
 
 if __name__ == "__main__":

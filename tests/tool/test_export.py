@@ -165,6 +165,18 @@ class HttpTest(unittest.TestCase):
             self.assertTrue(text.endswith("# EOF\n"))
             self.assertEqual(exporter.get(exporter.url.replace("metrics", "other"))[0], 404)
 
+    def test_other_requests(self):
+        with Holder() as held, Exporter(held.pid) as exporter:
+            for method in ("POST", "PUT", "DELETE"):
+                request = urllib.request.Request(exporter.url, method=method, data=b"x")
+                with self.assertRaises(urllib.error.HTTPError) as refused:
+                    urllib.request.urlopen(request, timeout=holder.PATIENCE)
+                with refused.exception as error:
+                    self.assertEqual((error.code, error.headers["Allow"]), (405, "GET, HEAD"), method)
+            status, _, text = exporter.get(exporter.url.removesuffix("metrics"))
+            self.assertEqual(status, 200)
+            self.assertIn("/metrics\n", text)
+
     def test_asked_for_openmetrics(self):
         with Holder() as held, Exporter(held.pid, "--openmetrics") as exporter:
             self.assertTrue(exporter.get()[2].endswith("# EOF\n"))
@@ -206,6 +218,12 @@ class HttpTest(unittest.TestCase):
                 status, _, text = exporter.get()
                 self.assertEqual(status, 503)
                 self.assertIn("no process has a pool", text)
+
+    def test_several_processes(self):
+        with Holder(), Holder(), Exporter() as exporter:
+            status, _, text = exporter.get()
+            self.assertEqual(status, 503)
+            self.assertIn("several processes have pools", text)
 
     def as_user(self):
         return [] if os.geteuid() == 0 else ["--user", "--preserve-credentials"]

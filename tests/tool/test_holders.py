@@ -83,6 +83,9 @@ class HoldersTest(unittest.TestCase):
             self.assertLess(group["oldest_seconds"], known["oldest_seconds"])
             self.assertEqual([frame["address"] for frame in group["stack"]], [frame["address"] for frame in known["stack"]])
             self.assertEqual({frame["function"] for frame in group["stack"]}, {""})
+        text = weir("holders", "--segment", copy_of(self.held.segment_path(), self)).stdout
+        self.assertIn("\na file has the addresses of the stacks only: give the PID", text)
+        self.assertNotIn("addresses", weir("holders", self.held.pid).stdout)
 
     def test_hostile_file(self):
         path, chance = copy_of(self.held.segment_path(), self), random.Random(SEED)

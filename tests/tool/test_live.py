@@ -1,9 +1,11 @@
 #!/usr/bin/python3
 """`weir watch` and `weir top` show what a process does while it does it, and leave nothing behind however they end."""
 import json
+import pathlib
 import re
 import signal
 import subprocess
+import tempfile
 import time
 import unittest
 
@@ -42,6 +44,12 @@ class WatchTest(unittest.TestCase):
             self.assertEqual((cells["conns"], cells["recv/s"]), (str(self.held.receivers), "0"))
             self.assertGreaterEqual(int(cells["user"]), self.held.loans)
         self.assertTrue(any(re.fullmatch(r"\d[\d.]*[kMG]", cells["lend/s"]) and cells["hit%"] == "100" for cells in lines), lines)
+
+    def test_traced_lends_hit_no_magazine(self):
+        with Holder("busy", WEIR_TRACE="1") as held:
+            answer = weir("watch", held.pid, *FAST, "--count", 3)
+        titles, *lines = (line.split() for line in answer.stdout.splitlines())
+        self.assertEqual({line[titles.index("hit%")] for line in lines}, {"-"})
 
     def test_json_is_a_line_for_each_look(self):
         lines = watch_json(self.held.pid, 4)
@@ -88,12 +96,22 @@ class WatchTest(unittest.TestCase):
         answer = weir("watch", "--segment", self.held.segment_path(), *FAST, "--count", 1)
         self.assertEqual(answer.returncode, 0, answer.stderr)
 
+    def test_a_saved_copy_is_nothing_to_watch(self):
+        with tempfile.TemporaryDirectory(prefix="weir-tool.") as folder:
+            saved = pathlib.Path(folder, "saved")
+            self.held.save(saved)
+            for arguments in (("watch", "--count", 1), ("advise", "--seconds", 1)):
+                answer = weir(arguments[0], "--segment", saved, *arguments[1:])
+                self.assertEqual((answer.returncode, answer.stdout), (1, ""), arguments)
+                self.assertRegex(answer.stderr, r"\Aweir: a saved copy does not change: [^\n]+\n\Z")
+            self.assertEqual(weir("advise", "--segment", saved).returncode, 0)
+
     def test_wrong_arguments(self):
         for arguments in (("--interval", "0"), ("--interval", "x"), ("--interval", "-1s"), ("--count", "0"), ("--count", "-1")):
             with self.subTest(arguments):
                 answer = weir("watch", self.held.pid, *arguments)
                 self.assertEqual((answer.returncode, answer.stdout), (2, ""))
-                self.assertRegex(answer.stderr, r"\Aweir: [^\n]+weir --help`\n\Z")
+                self.assertRegex(answer.stderr, r"\Aweir: [^\n]+`weir watch --help`\n\Z")
 
 
 class ProcessEndsTest(unittest.TestCase):

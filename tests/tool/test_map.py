@@ -152,7 +152,8 @@ class TextTest(MapTest):
         self.assertLessEqual(max(map(len, self.lines_of_cells(plain))), 40)
         self.assertEqual(len(self.pairs(plain)), len(slabs_of(map_of(self.held.pid))))
         self.assertIn("\x1b[38;5;16;48;5;", coloured)
-        self.assertNotIn("\x1b[", self.on_terminal(40, NO_COLOR="1"))
+        for plain_terminal in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
+            self.assertNotIn("\x1b[", self.on_terminal(40, **plain_terminal))
 
 
 class Page(html.parser.HTMLParser):
@@ -175,6 +176,46 @@ class Page(html.parser.HTMLParser):
     def handle_data(self, data):
         if len(self.inside) > 1 and self.inside[-1][0] == "title" and self.inside[-2][1].startswith("cell "):
             self.titles.append((self.inside[-2][1], data))
+
+
+class FileTest(MapTest):
+    """Nothing is lost by drawing into a file."""
+
+    def setUp(self):
+        self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory(prefix="weir-tool.")))
+        self.held = self.enterContext(Holder())
+
+    def test_only_a_drawing_is_overwritten(self):
+        for option in ("--svg", "--html"):
+            drawing = self.folder / option
+            for before in (None, "", "once more"):
+                if before == "":
+                    drawing.write_text(before)
+                self.assertEqual(answer_of("map", self.held.pid, option, drawing), "")
+                self.assertIn("<svg ", drawing.read_text())
+                if before is None:
+                    drawing.unlink()
+            other, link = self.folder / "other", self.folder / "link"
+            other.write_text("precious")
+            link.unlink(missing_ok=True)
+            link.symlink_to(other)
+            for path in (other, link):
+                self.check_refused(weir("map", self.held.pid, option, path), 1, "cannot write", "no drawing")
+            self.assertEqual(other.read_text(), "precious")
+
+    def test_never_what_it_reads(self):
+        saved = self.folder / "saved"
+        self.held.save(saved)
+        before = saved.read_bytes()[:4096]
+        self.check_refused(weir("map", "--segment", saved, "--svg", saved), 1, "cannot write", "no drawing")
+        self.assertEqual(saved.read_bytes()[:4096], before)
+
+    def test_standard_output(self):
+        for path in ("-", "/dev/stdout"):
+            answer = weir("map", self.held.pid, "--svg", path, cwd=self.folder)
+            self.assertEqual((answer.returncode, answer.stderr), (0, ""))
+            self.assertTrue(answer.stdout.startswith("<!-- drawn by weir map -->\n<svg "))
+        self.assertEqual(os.listdir(self.folder), [])
 
 
 class PictureTest(MapTest):

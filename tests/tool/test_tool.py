@@ -320,9 +320,31 @@ class UsageTest(ToolTest):
     def test_wrong_arguments(self):
         for arguments in ((), ("start",), ("stat", "x"), ("stat", "0"), ("stat", "-1"), ("stat", "1", "2"),
                           ("stat", "99999999999"), ("stat", "--nope"), ("stat", "--segment"),
-                          ("stat", "1", "--segment", "x"), ("env", "x"), ("ls", "--yaml"), ("holders", "--older", "5"), ("holders", "--older", "x")):
+                          ("stat", "1", "--segment", "x"), ("env", "x"), ("ls", "--yaml"), ("holders", "--older", "5x"),
+                          ("holders", "--older", "x"), ("stat", "1", "--save", ""), ("map", "1", "--svg", "")):
             with self.subTest(arguments):
-                self.check_refused(weir(*arguments), 2, "weir --help")
+                words = ["weir", *[word for word in arguments[:1] if word != "start"], "--help"]
+                self.check_refused(weir(*arguments), 2, f"see `{' '.join(words)}`")
+
+    def test_says_what_was_wrong(self):
+        for arguments, words in ((("stta",), "there is no command stta; did you mean stat?"),
+                                 (("wachs",), "there is no command wachs; did you mean watch?"),
+                                 (("foo",), "there is no command foo: "),
+                                 (("\x1b[2J",), "there is no command ?[2J: "),
+                                 (("stat", "abc"), "abc is no process id"),
+                                 (("env", "12x"), "12x is no process id"),
+                                 (("stat", "99999999999"), "99999999999 is no process id")):
+            self.check_refused(weir(*arguments), 2, words)
+
+    def test_times_are_written_alike(self):
+        for option in (("watch", "--interval"), ("holders", "--older"), ("advise", "--seconds")):
+            for time_text in ("500ms", "5s", "0.5", "2", "2m", "1h"):  # read before the process is looked for
+                self.check_refused(weir(option[0], 2**31 - 1, option[1], time_text), 1, "no process")
+            for time_text in ("0", "1ms", "x", "5x", "5 days", "1e3", "-1s", "nan", "inf", "300h", "", "s", "5ss"):
+                answer = weir(option[0], 2**31 - 1, f"{option[1]}={time_text}" if time_text else option[1], *[""][:not time_text])
+                self.check_refused(answer, 2, "is no time", "500ms, 5s, 2m or 1h; a bare number is of seconds")
+            help_text = " ".join(weir(option[0], "--help").stdout.split())
+            self.assertIn("500ms, 5s, 2m or 1h; a bare number is of seconds", help_text)
 
     def test_help_and_version(self):
         self.assertRegex(weir("--version").stdout, r"\Aweir \d+\.\d+\.\d+ .*version 4")
@@ -330,12 +352,15 @@ class UsageTest(ToolTest):
             answer = weir(*arguments, "--help")
             self.assertEqual((answer.returncode, answer.stderr), (0, ""))
             self.assertIn("Usage: weir", answer.stdout)
+            if arguments not in ((), ("ls", )):
+                self.assertRegex(answer.stdout, r"\nExit status: [^$]*\n\nExamples:\n  weir ")
 
     def test_full_disk(self):
-        with open("/dev/full", "w", encoding="ascii") as full:
-            answer = subprocess.run([holder.WEIR, "env"], stdout=full, stderr=subprocess.PIPE, text=True, check=False,
-                                    env=holder.environment())
-        self.assertEqual((answer.returncode, answer.stderr), (1, "weir: cannot write: No space left on device\n"))
+        for argument in ("env", "--help", "--version"):
+            with open("/dev/full", "w", encoding="ascii") as full:
+                answer = subprocess.run([holder.WEIR, argument], stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+                                        env=holder.environment())
+            self.assertEqual((answer.returncode, answer.stderr), (1, "weir: cannot write: No space left on device\n"))
 
 
 class EnvTest(ToolTest):

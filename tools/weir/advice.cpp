@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <functional>
 #include <iterator>
 #include <optional>
 
@@ -22,6 +23,7 @@ using Ring = detail::StrategyFacts::Ring;
 constexpr double kMostBytes = 4096.0 * 1024 * kMiB;
 constexpr double kReserve = 1.25;         // beyond the peak that was seen
 constexpr std::uint64_t kTelling = 1000;  // receives from which on their mean says something
+constexpr double kOften = 0.01;           // of receives: what is more seldom costs nothing to speak of
 constexpr std::uint64_t kMostEntries = 32768;
 constexpr std::uint64_t kLeastEntries = 64;
 
@@ -58,12 +60,13 @@ std::optional<detail::StrategyFacts> facts_of(const ReceiverRow& receiver) {
   return detail::facts_of(*strategy);
 }
 
-/// Of a pool's receivers by strategies with (or without) such rings, added up.
+/// Of a pool's receivers by strategies with (or without) such rings, added up. Slices' rings have other numbers of
+/// buffers than WEIR_RING_ENTRIES says.
 ReceiverRow sum_of(const Subject& subject, bool lazy) {
   ReceiverRow sum;
   for (const ReceiverRow& each : subject.receivers) {
     const auto facts = facts_of(each);
-    if (!facts || facts->ring == Ring::none || facts->lazy != lazy) continue;
+    if (!facts || facts->ring == Ring::none || facts->ring == Ring::slice || facts->lazy != lazy) continue;
     sum.strategy = each.strategy;
     sum.connections = std::max(sum.connections, each.connections);
     sum.receives += each.receives;
@@ -116,28 +119,49 @@ void advise_on_excess(const Subject& subject) {
               bytes_line(subject, enough));
 }
 
-/// The largest of the pool's rings; rows of one strategy have alike ones.
+/// The one with most slots. Rings are filled by demand: slots are the most that one may hold, `filled` what it holds.
 std::optional<RingRow> ring_of(const PoolView& pool) {
   const auto largest = std::ranges::max_element(pool.rings, {}, &RingRow::entries);
   if (largest == pool.rings.end()) return {};
   return *largest;
 }
 
-double ring_bytes(const Subject& subject, std::uint64_t entries, std::uint64_t buffer) {
-  return static_cast<double>(entries) * static_cast<double>(buffer) * static_cast<double>(subject.pool.rings.size());
+/// Of all rings' buffers, if each had as many as `buffers_of` says.
+template <typename BuffersOf>
+double ring_bytes(const PoolView& pool, BuffersOf buffers_of) {
+  double bytes = 0;
+  for (const RingRow& ring : pool.rings)
+    bytes += static_cast<double>(buffers_of(ring)) * static_cast<double>(ring.buffer_bytes);
+  return bytes;
+}
+
+/// Some ring may have fewer buffers than it has slots: all of them have equal parts of half of the memory.
+bool memory_limits_rings(const Subject& subject) {
+  const double part = subject.mapped / 2 / static_cast<double>(subject.pool.rings.size());
+  return std::ranges::any_of(subject.pool.rings, [&](const RingRow& ring) {
+    return part < static_cast<double>(ring.entries) * ring.buffer_bytes;
+  });
 }
 
 void advise_on_small_rings(const Subject& subject) {
   const ReceiverRow sum = sum_of(subject, false);
   const auto ring = ring_of(subject.pool);
   const double rate = share(sum.enobufs, sum.receives);
-  if (!ring || sum.enobufs < 10 || rate < 0.001 || subject.empty > 0 || ring->entries >= kMostEntries) return;
+  if (!ring || sum.enobufs < 10 || rate < kOften || subject.empty > 0 || ring->entries >= kMostEntries) return;
+  const std::string finding =
+      fmt::format("{} receives found the ring of up to {} buffers empty, for {} that brought data ({:.1f} %)",
+                  sum.enobufs, ring->entries, sum.receives, 100 * rate);
+  if (memory_limits_rings(subject)) {
+    subject.add(finding,
+                "fewer of them: the rings in use share half of the memory, which is less than their slots take",
+                bytes_line(subject, 2 * subject.mapped));
+    return;
+  }
   const std::uint64_t entries = std::bit_ceil(2 * std::uint64_t{std::max(ring->entries, 1U)});
-  const double more = ring_bytes(subject, entries - ring->entries, ring->buffer_bytes);
+  const double more = ring_bytes(subject.pool, [&](const RingRow& each) { return entries - each.entries; });
   const bool has_room = subject.mapped - subject.given >= more;
-  subject.add(fmt::format("{} receives found the ring of {} buffers empty, for {} that brought data ({:.1f} %)",
-                          sum.enobufs, ring->entries, sum.receives, 100 * rate),
-              fmt::format("fewer of them; rings take {} more, which the pool {}", size_text(more),
+  subject.add(finding,
+              fmt::format("fewer of them; rings may take {} more, which the pool {}", size_text(more),
                           has_room ? "has" : "has not: " + bytes_line(subject, subject.mapped + more) + " too"),
               fmt::format("export WEIR_RING_ENTRIES={}", entries));
 }
@@ -148,11 +172,11 @@ void advise_on_large_rings(const Subject& subject) {
   if (!ring || sum.enobufs > 0 || sum.receives < kTelling) return;
   const std::uint64_t connections = std::min(sum.connections, kMostEntries / 2);
   const std::uint64_t entries = std::max(kLeastEntries, std::bit_ceil(2 * connections));
-  const double less =
-      ring_bytes(subject, ring->entries - std::min<std::uint64_t>(entries, ring->entries), ring->buffer_bytes);
+  const double less = ring_bytes(
+      subject.pool, [&](const RingRow& each) { return each.filled - std::min<std::uint64_t>(entries, each.filled); });
   if (2 * entries > ring->entries || less < static_cast<double>(kMiB)) return;
-  subject.add(fmt::format("rings of {} buffers for at most {} connections, of which none found them empty",
-                          ring->entries, sum.connections),
+  subject.add(fmt::format("rings hold {} for at most {} connections, of which none found them empty",
+                          size_text(ring_bytes(subject.pool, std::mem_fn(&RingRow::filled))), sum.connections),
               fmt::format("{} less memory in rings; connections are those of now", size_text(less)),
               fmt::format("export WEIR_RING_ENTRIES={}", entries));
 }
@@ -174,7 +198,9 @@ void advise_on_buffer_size(const Subject& subject) {
   const ReceiverRow sum = sum_of(subject, false);
   const auto ring = ring_of(subject.pool);
   const auto facts = facts_of(sum);
+  const auto is_alike = [&](const RingRow& each) { return each.buffer_bytes == ring->buffer_bytes; };
   if (!ring || !facts || facts->ring != Ring::buffer || facts->sized || sum.receives < kTelling) return;
+  if (ring->buffer_bytes == 0 || !std::ranges::all_of(subject.pool.rings, is_alike)) return;
   const double mean = static_cast<double>(sum.bytes) / static_cast<double>(sum.receives);
   const bool small = mean * 8 <= ring->buffer_bytes;
   const std::uint32_t better = class_for(subject.pool, small ? 4 * mean : 2.0 * ring->buffer_bytes);
@@ -182,9 +208,9 @@ void advise_on_buffer_size(const Subject& subject) {
   const double filled = mean / std::max(ring->buffer_bytes, 1U);
   const bool full = filled > 0.9 && filled < 0.995 && better > ring->buffer_bytes;
   if ((!small || better >= ring->buffer_bytes) && !full) return;
+  const double held = ring_bytes(subject.pool, std::mem_fn(&RingRow::filled));
   const std::string holds =
-      fmt::format("rings hold {} rather than {}", size_text(ring_bytes(subject, ring->entries, better)),
-                  size_text(ring_bytes(subject, ring->entries, ring->buffer_bytes)));
+      fmt::format("rings hold {} rather than {}", size_text(held / ring->buffer_bytes * better), size_text(held));
   subject.add(
       fmt::format("a receive brings {} on average, in buffers of {}", size_text(mean), format_size(ring->buffer_bytes)),
       small ? holds + "; what is larger comes in several pieces, and how often is not known from the mean"

@@ -15,6 +15,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+constexpr std::uint64_t kTelling = 1000;  // receives or lends
+
 void print_json(const Snapshot& snapshot, const std::vector<Advice>& advice) {
   Json json{{"pid", snapshot.pid}, {"program", snapshot.program}, {"advice", Json::array()}};
   for (const Advice& each : advice) {
@@ -24,22 +26,37 @@ void print_json(const Snapshot& snapshot, const std::vector<Advice>& advice) {
   fmt::print("{}\n", json.dump());
 }
 
-void print_text(const Snapshot& snapshot, const std::vector<Advice>& advice, unsigned seconds) {
-  const std::string span = seconds > 0 ? fmt::format("in the last {} s", seconds) : "since its start";
+std::uint64_t receives_of(const Snapshot& snapshot) {
+  std::uint64_t receives = 0;
+  for (const ReceiverRow& row : snapshot.receivers) receives += row.receives;
+  return receives;
+}
+
+void print_text(const Snapshot& snapshot, const std::vector<Advice>& advice, double seconds) {
+  const std::string span = seconds > 0 ? fmt::format("in the last {:g} s", seconds) : "since its start";
   fmt::print("{}, {}\n", bold(fmt::format("{}, process {}", snapshot.program, snapshot.pid)), span);
   for (const Advice& each : advice)
     fmt::print("\npool {}: {}\n  {}\n  {}\n", each.pool, each.finding, bold(each.line), each.effect);
-  if (advice.empty()) fmt::print("\nnothing to change\n");
+  const std::uint64_t receives = receives_of(snapshot);
+  const std::uint64_t lends = snapshot.tally().lends;
+  const bool is_telling = receives + lends >= kTelling;
+  if (!is_telling) {
+    fmt::print("\ntoo little happened to judge the rest by: {} receives, {} lends; ask again when it is busy\n",
+               receives, lends);
+  } else if (advice.empty()) {
+    fmt::print("\nnothing to change\n");
+  }
 }
 
 }  // namespace
 
-void run_advise(const Target& target, unsigned seconds, bool json) {
+void run_advise(const Target& target, double seconds, bool json) {
   const OpenTarget open = open_target(target);
+  if (seconds > 0) require_process(open);
   Snapshot snapshot = take_snapshot(*open.reader);
   if (seconds > 0) {
     const Snapshot earlier = snapshot;
-    std::this_thread::sleep_for(std::chrono::seconds(seconds));
+    std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
     snapshot = since(take_snapshot(*open.reader), earlier);
   }
   if (open.pid) snapshot.pid = static_cast<std::uint32_t>(*open.pid);

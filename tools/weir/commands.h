@@ -33,7 +33,7 @@ void run_ls(bool json);
 void run_watch(const Target& target, const Pace& pace, bool json);
 void run_top(const Target& target, const Pace& pace);
 /// `seconds`: of what is counted from now on; 0: of all since the process's start.
-void run_advise(const Target& target, unsigned seconds, bool json);
+void run_advise(const Target& target, double seconds, bool json);
 /// `load` is CONNECTIONS[,BYTES]. Throws Failure after printing: 1 when something is broken, 3 when it is degraded.
 void run_doctor(const std::string& load, bool json);
 /// What a process was started with, or this one; throws Failure after that, when a value is bad.

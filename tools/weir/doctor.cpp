@@ -49,16 +49,29 @@ void print_finding(const Finding& finding) {
   if (!finding.fix.empty()) fmt::print("          fix: {}\n", finding.fix);
 }
 
+/// How the strategy that `auto` takes here comes by its buffers.
+void print_rings(const Plan& plan) {
+  if (plan.ring_entries == 0) {
+    fmt::print("  a buffer only once there is data: receivers poll, as there are no buffer rings here\n");
+  } else if (plan.ring_buffers == 0) {
+    fmt::print(
+        "  {} for rings, which serve smaller data: so large messages are received when a poll has told of them\n",
+        format_size(plan.ring_bytes));
+  } else {
+    fmt::print(
+        "  {} for rings, if each receiver's is filled with {} buffers, for data on a quarter of its connections\n"
+        "  at once; they are filled by demand, while more than half of the pool is free\n",
+        format_size(plan.ring_bytes), plan.ring_buffers);
+  }
+}
+
 void print_plan(const Load& load, const Plan& plan) {
   fmt::print("\nfor {} connections with messages of {}, and {} {}, as this machine is now:\n", load.connections,
              format_size(load.message_bytes), plan.receivers, plan.receivers == 1 ? "receiver" : "receivers");
   fmt::print("  {} for a message on each connection, {} a buffer\n", format_size(plan.message_bytes),
              format_size(plan.buffer_bytes));
-  if (plan.ring_entries > 0) {
-    fmt::print("  {} for rings, with {} buffers for each receiver: data on a quarter of its connections at once\n",
-               format_size(plan.ring_bytes), plan.ring_entries);
-  }
-  fmt::print("  {} spare, for what waits in threads' magazines\n", format_size(plan.spare_bytes));
+  print_rings(plan);
+  fmt::print("  {} spare, for rings' share and for what waits in threads' magazines\n", format_size(plan.spare_bytes));
   fmt::print("  {} in all: huge pages of 2 MiB on each node: {}, {}\n", format_size(plan.bytes),
              plan.huge_pages_a_node(), plan.small_bytes == 0 ? "which are free" : "which are not free everywhere");
   fmt::print("  {} against the memlock limit, {} open files\n\n", format_size(plan.memlock_bytes), plan.files);
@@ -77,6 +90,7 @@ Json json_of(const Plan& plan) {
   Json json{{"receivers", plan.receivers},
             {"buffer_bytes", plan.buffer_bytes},
             {"ring_entries", plan.ring_entries},
+            {"ring_buffers", plan.ring_buffers},
             {"ring_bytes", plan.ring_bytes},
             {"message_bytes", plan.message_bytes},
             {"spare_bytes", plan.spare_bytes},

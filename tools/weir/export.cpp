@@ -16,6 +16,7 @@ namespace weir::tool {
 namespace {
 
 constexpr std::size_t kScrapersAtOnce = 4;
+constexpr auto kPlain = "text/plain; charset=utf-8";
 
 /// Of the process as it is now: it is looked for anew each time.
 std::string read_metrics(const Target& target, MetricFormat format) {
@@ -40,8 +41,18 @@ void answer(const Target& target, MetricFormat format, httplib::Response& respon
     response.set_content(read_metrics(target, format), content_type(format));
   } catch (const Failure& failure) {
     response.status = kUnavailable;
-    response.set_content(std::string(failure.what()) + "\n", "text/plain; charset=utf-8");
+    response.set_content(std::string(failure.what()) + "\n", kPlain);
   }
+}
+
+/// What is asked otherwise than by GET or HEAD is refused at once.
+httplib::Server::HandlerResponse refuse_writes(const httplib::Request& request, httplib::Response& response) {
+  constexpr int kNotAllowed = 405;
+  if (request.method == "GET" || request.method == "HEAD") return httplib::Server::HandlerResponse::Unhandled;
+  response.status = kNotAllowed;
+  response.set_header("Allow", "GET, HEAD");
+  response.set_content("only GET is answered, at /metrics\n", kPlain);
+  return httplib::Server::HandlerResponse::Handled;
 }
 
 /// One that stops at SIGINT or SIGTERM.
@@ -106,6 +117,10 @@ void run_export(const Target& target, bool openmetrics, const std::string& liste
   exporter.server().Get("/metrics", [&](const httplib::Request& request, httplib::Response& response) {
     answer(target, asks_for_openmetrics(request) ? MetricFormat::openmetrics : format, response);
   });
+  exporter.server().Get("/", [](const httplib::Request&, httplib::Response& response) {
+    response.set_content("weir export: the metrics are at /metrics\n", kPlain);
+  });
+  exporter.server().set_pre_routing_handler(refuse_writes);
   exporter.run();
 }
 

@@ -19,6 +19,11 @@ bool File::is_regular() const {
   return fstat(fd_, &status) == 0 && S_ISREG(status.st_mode);
 }
 
+bool File::has_name() const {
+  struct stat status {};
+  return fstat(fd_, &status) == 0 && status.st_nlink > 0;
+}
+
 std::size_t File::size() const {
   struct stat status {};
   return fstat(fd_, &status) == 0 ? static_cast<std::size_t>(status.st_size) : 0;

@@ -25,6 +25,8 @@ class File {
   explicit operator bool() const noexcept { return fd_ >= 0; }
   int fd() const noexcept { return fd_; }
   bool is_regular() const;
+  /// In some folder: memory that is shared by its descriptor has none.
+  bool has_name() const;
   std::size_t size() const;
   /// From where to where it has data, no hole, at `offset` or after it; empty when there is none.
   std::optional<std::pair<std::size_t, std::size_t>> data_from(std::size_t offset) const;

@@ -121,6 +121,8 @@ void run_holders(const Target& target, nanoseconds older, bool json) {
   }
   Places places(open);
   fmt::print("{}", json ? borrows_json(borrows, places) : borrows_text(borrows, older, places));
+  if (!json && !open.pid && !borrows.groups.empty())
+    fmt::print("\na file has the addresses of the stacks only: give the PID, while it runs, for their names\n");
 }
 
 }  // namespace weir::tool

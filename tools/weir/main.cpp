@@ -2,23 +2,26 @@
 #include <weir/error.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstdio>
 #include <cstring>
 #include <functional>
-#include <limits>
-#include <map>
+#include <sstream>
+#include <stdexcept>
 
+#include "base/words.h"
 #include "commands.h"
 #include "completion.h"
 #include "core/segment.h"
 #include "failure.h"
 #include "notes.h"
+#include "text.h"
+#include "times.h"
 
 namespace weir::tool {
 namespace {
-
-const std::map<std::string, std::uint32_t> kTimeUnits{{"ms", 1}, {"s", 1000}, {"m", 60'000}, {"h", 3'600'000}};
 
 int fail(const std::string& line, int exit_code) {
   std::fflush(stdout);  // what was found comes before what is made of it
@@ -37,8 +40,8 @@ struct CommandLine {
   std::string save_path;
   std::string listen;
   std::string shell;
-  std::uint32_t older_ms = 0;
-  unsigned seconds = 0;
+  double older = 0;    // seconds
+  double seconds = 0;  // from now on
   std::string load = "1000,16k";
   std::function<void()> chosen;
 
@@ -47,34 +50,20 @@ struct CommandLine {
     app.require_subcommand(1);
     app.set_version_flag("--version",
                          fmt::format("weir {} (reads segments of version {})", WEIR_VERSION, detail::kSegmentVersion));
-    add_reading("stat", "Show a process's pools: who holds the buffers, the memory's grade, the receivers.",
-                [this] { run_stat(target, json, save_path); })
-        ->add_option("--save", save_path,
-                     "Keep what is shown in FILE too, for --segment. A file that is there is overwritten only if it is "
-                     "such a copy itself")
-        ->type_name("FILE");
+    add_stat();
     add_watch();
     add_top();
     add_map();
     add_holders();
     add_export();
     add_completion();
-    add_reading("advise", "Say what would have served a process with less memory or fewer misses, and why.",
-                [this] { run_advise(target, seconds, json); })
-        ->add_option("--seconds", seconds, "Judge by what happens in so many from now, not since the start")
-        ->type_name("N")
-        ->check(CLI::Range(1, 86400).description(""));
-    add("doctor",
-        "Check this machine: what is ok, degraded or broken for weir, and the commands that fix it.\nSuggests "
-        "variables for a load. Exits with 0: all ok, 3: something degraded, 1: something broken.",
-        [this] { run_doctor(load, json); })
-        ->add_option("--load", load, "What a server is to bear, for example 10000,4k")
-        ->type_name("CONNECTIONS[,BYTES]")
-        ->capture_default_str();
+    add_advise();
+    add_doctor();
     add("ls", "List the processes that have pools.", [this] { run_ls(json); });
-    add_pid(*add("env", "Show every WEIR_* variable: its value, its source, its meaning and what it takes.",
-                 [this] { run_env(target.pid, json); }),
-            "Show what this process was started with");
+    CLI::App* env = add("env", "Show every WEIR_* variable: its value, its source, its meaning and what it takes.",
+                        [this] { run_env(target.pid, json); });
+    add_pid(*env, "Show what this process was started with");
+    env->footer(kEnvNotes);
   }
 
   CLI::App* add_plain(const char* name, const char* meaning, std::function<void()> run) {
@@ -89,18 +78,77 @@ struct CommandLine {
     return command;
   }
 
+  void add_stat() {
+    CLI::App* command =
+        add_reading("stat", "Show a process's pools: who holds the buffers, the memory's grade, the receivers.",
+                    [this] { run_stat(target, json, save_path); });
+    add_file(*command, "--save", save_path,
+             "Keep what is shown in FILE too, for --segment. A file that is there is overwritten only if it is such a "
+             "copy itself");
+    command->footer(kStatNotes);
+  }
+
+  void add_advise() {
+    CLI::App* command =
+        add_reading("advise", "Say what would have served a process with less memory or fewer misses, and why.",
+                    [this] { run_advise(target, seconds, json); });
+    add_time(*command, "--seconds", seconds, "Judge by what happens in so long from now, not since the start");
+    command->footer(kAdviseNotes);
+  }
+
+  void add_doctor() {
+    CLI::App* command = add("doctor",
+                            "Check this machine: what is ok, degraded or broken for weir, and the commands that fix "
+                            "it.\nSuggests variables for a load.",
+                            [this] { run_doctor(load, json); });
+    command->add_option("--load", load, "What a server is to bear, for example 10000,4k")
+        ->type_name("CONNECTIONS[,BYTES]")
+        ->capture_default_str();
+    command->footer(kDoctorNotes);
+  }
+
   void add_holders() {
     CLI::App* command =
-        add_reading("holders", "Show who holds buffers, the oldest loans first: needs WEIR_TRACE=1 there.",
-                    [this] { run_holders(target, std::chrono::milliseconds(older_ms), json); });
-    command->add_option("--older", older_ms, "Only loans that are out for so long: 500ms, 5s, 2m or 1h")
-        ->type_name("TIME")
-        ->transform(CLI::AsNumberWithUnit(kTimeUnits, CLI::AsNumberWithUnit::UNIT_REQUIRED, "TIME"));
+        add_reading("holders", "Show who holds buffers, the oldest loans first: needs WEIR_TRACE=1 there.", [this] {
+          run_holders(target,
+                      std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::duration<double>(older)), json);
+        });
+    add_time(*command, "--older", older, "Only loans that are out for so long");
+    command->footer(kHoldersNotes);
+  }
+
+  /// All times are written alike.
+  static CLI::Option* add_time(CLI::App& command, const char* name, double& seconds, const std::string& meaning) {
+    const auto to_seconds = [](std::string& text) {
+      try {
+        text = fmt::format("{}", parse_time(text));
+        return std::string();
+      } catch (const std::invalid_argument& error) {
+        return std::string(error.what());
+      }
+    };
+    return command.add_option(name, seconds, fmt::format("{}: {}", meaning, kTimeForm))
+        ->transform(CLI::Validator(to_seconds, ""))
+        ->type_name("TIME");
+  }
+
+  static CLI::Option* add_file(CLI::App& command, const char* name, std::string& path, const char* meaning) {
+    const auto check = [](const std::string& text) {
+      return std::string(text.empty() ? "give the name of a file" : "");
+    };
+    return command.add_option(name, path, meaning)->check(CLI::Validator(check, ""))->type_name("FILE");
+  }
+
+  static std::string fault_of_pid(const std::string& text) {
+    int pid = 0;
+    const char* const end = text.data() + text.size();
+    const auto [rest, error] = std::from_chars(text.data(), end, pid);
+    const bool is_pid = error == std::errc{} && rest == end && pid > 0;
+    return is_pid ? "" : printable(text) + " is no process id";
   }
 
   CLI::Option* add_pid(CLI::App& command, const char* meaning) {
-    const auto any = CLI::Range(1, std::numeric_limits<int>::max()).description("");
-    return command.add_option("PID", target.pid, meaning)->type_name("")->check(any);
+    return command.add_option("PID", target.pid, meaning)->type_name("")->check(CLI::Validator(fault_of_pid, ""));
   }
 
   /// A subcommand that looks into a process or a file.
@@ -112,17 +160,12 @@ struct CommandLine {
 
   void add_target(CLI::App* command) {
     CLI::Option* pid = add_pid(*command, "The process; needed only when several have pools");
-    command->add_option("--segment", target.segment_path, "Read this file: /proc/PID/fd/N, or a copy of one")
-        ->type_name("FILE")
+    add_file(*command, "--segment", target.segment_path, "Read this file: /proc/PID/fd/N, or a copy of one")
         ->excludes(pid);
   }
 
   void add_interval(CLI::App* command) {
-    const std::map<std::string, double> units{{"ms", 0.001}, {"s", 1}, {"m", 60}};
-    command->add_option("--interval", pace.seconds, "How often it looks, e.g. 500ms, 1s, 1m (default: 1s)")
-        ->transform(CLI::AsNumberWithUnit(units).description(""))
-        ->check(CLI::Range(0.01, 86400.0).description(""))
-        ->type_name("TIME");
+    add_time(*command, "--interval", pace.seconds, "How often it looks (default: 1s)");
   }
 
   void add_watch() {
@@ -158,8 +201,11 @@ struct CommandLine {
     CLI::App* map =
         add_reading("map", "Show where each slab lies and who holds its buffers. Exact while nothing moves.",
                     [this] { run_map(target, pictures, json); });
-    map->add_option("--svg", pictures.svg_path, "Draw it into this file instead")->type_name("FILE");
-    map->add_option("--html", pictures.html_path, "The same, as a page")->type_name("FILE");
+    add_file(
+        *map, "--svg", pictures.svg_path,
+        "Draw it into FILE; - is standard output. A file that is there is overwritten only if it is such a drawing");
+    add_file(*map, "--html", pictures.html_path, "The same, as a page");
+    map->footer(kMapNotes);
   }
 
   void add_export() {
@@ -169,12 +215,50 @@ struct CommandLine {
     command->add_flag("--openmetrics", openmetrics,
                       "In the OpenMetrics format, rather than Prometheus' own text. By HTTP, who asks for it gets it");
     command
-        ->add_option("--listen", listen,
-                     "Answer GET /metrics at this address until Ctrl-C, each time with the counts of that moment, or "
-                     "with 503 while there is no such process; port 0 is any free one")
+        ->add_option(
+            "--listen", listen,
+            "Answer GET /metrics at this address until Ctrl-C, each time with the counts of that moment, or "
+            "with 503 while there is no such process, or, without a PID, several have pools; port 0 is any free one")
         ->type_name("ADDRESS:PORT");
+    command->footer(kExportNotes);
   }
 };
+
+/// The subcommand's name that is most like the word; empty when none is like it.
+std::string nearest_command(const CLI::App& app, const std::string& word) {
+  std::size_t least = word.size() / 2 + 1;
+  std::string nearest;
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    const std::size_t distance = base::edit_distance(word, command->get_name());
+    if (distance >= least) continue;
+    least = distance;
+    nearest = command->get_name();
+  }
+  return nearest;
+}
+
+/// What is wrong with the command line, and whose help says how it is right.
+std::string usage_error(const CLI::App& app, const CLI::ParseError& error, const char* first) {
+  const std::vector<CLI::App*> chosen = app.get_subcommands();
+  if (!chosen.empty()) return fmt::format("{}: see `weir {} --help`", error.what(), chosen.front()->get_name());
+  const std::string word = printable(first);
+  if (word.empty() || word.front() == '-') return fmt::format("{}: see `weir --help`", error.what());
+  const std::string nearest = nearest_command(app, word);
+  return fmt::format("there is no command {}{}: see `weir --help`", word,
+                     nearest.empty() ? "" : fmt::format("; did you mean {}?", nearest));
+}
+
+int end_of_output() {
+  if (std::fflush(stdout) == 0) return 0;
+  return fail(fmt::format("cannot write: {}", std::strerror(errno)), kExitFailed);
+}
+
+int print_help(const CLI::App& app, const CLI::ParseError& help_or_version) {
+  std::ostringstream text;
+  app.exit(help_or_version, text, text);
+  fmt::print("{}", text.str());
+  return end_of_output();
+}
 
 int run(int count, char** arguments) {
   CommandLine line;
@@ -182,8 +266,8 @@ int run(int count, char** arguments) {
     line.app.parse(count, arguments);
     line.chosen();
   } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return line.app.exit(error);  // --help, --version
-    return fail(std::string(error.what()) + ": see `weir --help`", kExitUsage);
+    if (error.get_exit_code() == 0) return print_help(line.app, error);
+    return fail(usage_error(line.app, error, count > 1 ? arguments[1] : ""), kExitUsage);
   } catch (const Failure& failure) {
     return fail(failure.what(), failure.exit_code());
   } catch (const Error& error) {
@@ -191,8 +275,7 @@ int run(int count, char** arguments) {
   } catch (const std::exception& error) {
     return fail(error.what(), kExitFailed);  // no memory, for one
   }
-  if (std::fflush(stdout) != 0) return fail(fmt::format("cannot write: {}", std::strerror(errno)), kExitFailed);
-  return 0;
+  return end_of_output();
 }
 
 }  // namespace

@@ -1,12 +1,17 @@
 #include <fmt/format.h>
+#include <sys/stat.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <memory>
+#include <string_view>
 
 #include "commands.h"
 #include "failure.h"
+#include "file.h"
 #include "layout.h"
 #include "map_print.h"
 #include "terminal.h"
@@ -18,7 +23,25 @@ struct CloseFile {
   void operator()(std::FILE* file) const { std::fclose(file); }
 };
 
-void write_file(const std::string& path, const std::string& text) {
+/// What is there is overwritten only if nothing is lost: it is an older drawing, an empty file, or none of data.
+void require_free_or_drawing(const std::string& path) {
+  struct stat status {};
+  if (stat(path.c_str(), &status) != 0) return;  // writing tells why, if it is not just free
+  const bool has_data = (S_ISREG(status.st_mode) && status.st_size > 0) || S_ISBLK(status.st_mode);
+  if (!has_data) return;
+  std::array<char, 256> start{};
+  const File there(path);
+  const auto bytes = std::min(start.size(), there ? there.size() : 0);
+  const bool is_drawing = there && there.read(start.data(), bytes, 0) &&
+                          std::string_view(start.data(), bytes).find(kDrawnBy) != std::string_view::npos;
+  if (!is_drawing)
+    throw Failure(
+        fmt::format("cannot write {}: it is there, and no drawing of weir's: give another name, or remove it", path));
+}
+
+void write_file(const std::string& asked, const std::string& text) {
+  const std::string path = asked == "-" ? "/dev/stdout" : asked;
+  require_free_or_drawing(path);
   const std::unique_ptr<std::FILE, CloseFile> file(std::fopen(path.c_str(), "we"));
   const bool written = file && std::fwrite(text.data(), 1, text.size(), file.get()) == text.size();
   if (!written || std::fflush(file.get()) != 0)

@@ -14,6 +14,9 @@ std::string map_text(const Layout& layout, std::size_t width);
 /// For programs: one line of JSON with every cell.
 std::string map_json(const Layout& layout);
 
+/// At the start of each picture and page, so that its file is known again.
+inline constexpr auto kDrawnBy = "<!-- drawn by weir map -->\n";
+
 /// A picture that needs nothing else; what a cell is shows when the pointer rests on it.
 std::string map_svg(const Layout& layout);
 

@@ -82,9 +82,9 @@ class Drawing {
   std::string finish() const {
     const int height = y_ + kMargin;
     return fmt::format(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {0} {1}\" width=\"{0}\" height=\"{1}\" "
+        "{4}<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {0} {1}\" width=\"{0}\" height=\"{1}\" "
         "font-family=\"sans-serif\" font-size=\"13\">\n{2}{3}</svg>\n",
-        kWidth, height, rect(0, 0, kWidth, height, "#ffffff"), body_);
+        kWidth, height, rect(0, 0, kWidth, height, "#ffffff"), body_, kDrawnBy);
   }
 
  private:
@@ -167,10 +167,10 @@ std::string map_svg(const Layout& layout) {
 
 std::string map_html(const Layout& layout) {
   return fmt::format(
-      "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>{}</title>\n"
+      "<!DOCTYPE html>\n{2}<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>{0}</title>\n"
       "<style>body {{ margin: 0 auto; width: max-content; }} .cell:hover {{ stroke: #000000; }}</style>\n"
-      "</head>\n<body>\n{}</body>\n</html>\n",
-      escaped(title_of(layout)), map_svg(layout));
+      "</head>\n<body>\n{1}</body>\n</html>\n",
+      escaped(title_of(layout)), map_svg(layout), kDrawnBy);
 }
 
 }  // namespace weir::tool

@@ -16,7 +16,9 @@ using base::round_up;
 
 constexpr std::uint64_t kLeastEntries = 64;  // fewer, and a burst costs several times as much for each message
 constexpr std::uint64_t kMostEntries = 4096;
-constexpr std::uint64_t kBusyPart = 4;         // one connection of so many has data at once
+constexpr std::uint32_t kLargestOfRing = 16 * base::kKiB;  // larger data is received when a poll has told of it
+constexpr std::uint64_t kPartsOfRings = 2;                 // rings take what one of so many parts can spare
+constexpr std::uint64_t kBusyPart = 4;                     // one connection of so many has data at once
 constexpr std::uint64_t kSpareParts = 64;      // a thread's magazines have at most one of so many parts of a class
 constexpr std::uint64_t kLeastSpareParts = 8;  // of those
 constexpr std::uint64_t kOtherFiles = 64;
@@ -58,12 +60,14 @@ std::string size_text(std::uint64_t bytes) {
 /// Every node has the same part, so that it serves the receivers and connections that may come to it.
 void size_memory(Plan& plan, const Load& load, std::uint64_t nodes) {
   const std::uint64_t receivers = divide_up(plan.receivers, nodes);
-  const std::uint64_t rings = slab_bytes_for(receivers * plan.ring_entries, plan.buffer_bytes) +
+  const std::uint64_t rings = slab_bytes_for(receivers * plan.ring_buffers, plan.buffer_bytes) +
                               receivers * round_up(plan.ring_entries * kEntryBytes, detail::kLeastSlab);
   const std::uint64_t messages =
       slab_bytes_for(divide_up(load.connections, nodes) * plan.buffers_a_message, plan.buffer_bytes);
   const std::uint64_t spare = divide_up((rings + messages) * std::max(kLeastSpareParts, receivers), kSpareParts);
-  plan.node_bytes = round_up(rings + messages + spare, base::kHugePage);
+  // Rings are filled only while half of the pool is free: beside them, then, are the messages of who is busy.
+  const std::uint64_t at_rest = kPartsOfRings * (rings + messages / kBusyPart);
+  plan.node_bytes = round_up(std::max(rings + messages, at_rest) + spare, base::kHugePage);
   plan.ring_bytes = rings * nodes;
   plan.message_bytes = messages * nodes;
   plan.spare_bytes = plan.node_bytes * nodes - plan.ring_bytes - plan.message_bytes;
@@ -83,6 +87,7 @@ Plan make_plan(const Load& load, const Machine& machine) {
   Plan plan{.receivers = std::max(machine.cpus, 1U), .buffer_bytes = class_for(load.message_bytes), .variables = {}};
   plan.buffers_a_message = divide_up(load.message_bytes, plan.buffer_bytes);
   plan.ring_entries = rings ? entries_for(load, plan.receivers) : 0;
+  plan.ring_buffers = plan.buffer_bytes <= kLargestOfRing ? plan.ring_entries : 0;
   size_memory(plan, load, std::max<std::uint64_t>(machine.memory_nodes().size(), 1));
   plan.may_have_huge_pages = !machine.huge_limit || machine.huge_limit->left() >= plan.bytes;
   for (const NodeFacts& node : machine.memory_nodes())
@@ -93,6 +98,7 @@ Plan make_plan(const Load& load, const Machine& machine) {
   plan.files = load.connections + plan.receivers * kFilesOfReceiver + kOtherFiles;
   plan.variables = {{"WEIR_BYTES", size_text(plan.bytes)},
                     {"WEIR_PAGES", pages_for(machine, plan)},
+                    {"WEIR_RECV", "auto"},
                     {"WEIR_RECV_BYTES", size_text(plan.buffer_bytes)}};
   if (rings) plan.variables.emplace_back("WEIR_RING_ENTRIES", fmt::to_string(plan.ring_entries));
   return plan;

@@ -15,14 +15,15 @@ struct Load {
   std::uint64_t message_bytes = 16384;
 };
 
-/// What that takes on a machine, and the numbers behind it. It assumes a receiver for each CPU, data on a quarter of
-/// the connections at once, and that each connection may have a message in the server's hands.
+/// What that takes on a machine, and the numbers behind it. It assumes a receiver for each CPU, of the strategy `auto`,
+/// data on a quarter of the connections at once, and that each connection may have a message in the server's hands.
 struct Plan {
   unsigned receivers = 0;
   std::uint32_t buffer_bytes = 0;  ///< of a receiver's buffers
   std::uint64_t buffers_a_message = 0;
-  std::uint32_t ring_entries = 0;        ///< of each receiver; 0: without buffer rings
-  std::uint64_t ring_bytes = 0;          ///< that the rings hold, of all receivers
+  std::uint32_t ring_entries = 0;        ///< most buffers of a ring; 0: without buffer rings
+  std::uint32_t ring_buffers = 0;        ///< of each receiver's ring at most; 0: such messages come by polls
+  std::uint64_t ring_bytes = 0;          ///< that the rings take at most, of all receivers
   std::uint64_t message_bytes = 0;       ///< that the messages take
   std::uint64_t spare_bytes = 0;         ///< for what waits in threads' magazines
   std::uint64_t node_bytes = 0;          ///< of each node, in whole huge pages

@@ -5,6 +5,8 @@
 namespace weir::tool {
 namespace {
 
+bool may_fall(Counter counter) { return counter == Counter::magazine_lends || counter == Counter::ring_lends; }
+
 /// Adds the rows' rates up. False when one has none.
 template <typename Rows>
 bool add_rates(Rates& sum, const Snapshot& before, const Rows& rows, double seconds) {
@@ -20,6 +22,8 @@ bool add_rates(Rates& sum, const Snapshot& before, const Rows& rows, double seco
 Totals totals_of(const Tally& tally) {
   Totals totals;
   totals[Counter::lends] = tally.lends;
+  totals[Counter::magazine_lends] = tally.magazine_lends;
+  totals[Counter::ring_lends] = tally.ring_lends;
   totals[Counter::empty] = tally.empty;
   totals[Counter::refills] = tally.refills;
   totals[Counter::flushes] = tally.flushes;
@@ -43,8 +47,9 @@ std::optional<Rates> rates_between(const Totals& before, const Totals& now, doub
   Rates rates;
   for (std::size_t i = 0; i < kCounterNames.size(); ++i) {
     const auto counter = static_cast<Counter>(i);
-    if (now[counter] < before[counter]) return std::nullopt;
-    rates[counter] = static_cast<double>(now[counter] - before[counter]) / seconds;
+    const bool fell = now[counter] < before[counter];
+    if (fell && !may_fall(counter)) return std::nullopt;
+    rates[counter] = fell ? 0 : static_cast<double>(now[counter] - before[counter]) / seconds;
   }
   return rates;
 }
@@ -71,9 +76,10 @@ std::optional<Rates> rates_of(const Snapshot& before, const Snapshot& now, doubl
 }
 
 std::optional<double> hits(const Rates& rates) {
-  const double lends = rates[Counter::lends];
-  if (lends <= 0) return std::nullopt;
-  return std::clamp(1 - rates[Counter::refills] / lends, 0.0, 1.0);
+  const double magazines = rates[Counter::magazine_lends];
+  if (magazines <= 0) return std::nullopt;
+  const double lends = std::max(rates[Counter::lends] - rates[Counter::ring_lends], magazines);
+  return std::clamp((magazines - rates[Counter::refills]) / lends, 0.0, 1.0);
 }
 
 }  // namespace weir::tool

@@ -9,12 +9,24 @@
 
 namespace weir::tool {
 
-/// What only grows, as long as a pool or a receiver lives.
-enum class Counter { receives, bytes, enobufs, wakes, reclaimed, lends, empty, refills, flushes };
+/// What only grows, as long as a pool or a receiver lives; lends from magazines and rings, as long as those do.
+enum class Counter {
+  receives,
+  bytes,
+  enobufs,
+  wakes,
+  reclaimed,
+  lends,
+  magazine_lends,
+  ring_lends,
+  empty,
+  refills,
+  flushes
+};
 
 /// The names that programs read, in the order of Counter.
-inline constexpr std::array kCounterNames{"receives", "bytes", "enobufs", "wakes",  "reclaimed",
-                                          "lends",    "empty", "refills", "flushes"};
+inline constexpr std::array kCounterNames{"receives",       "bytes",      "enobufs", "wakes",   "reclaimed", "lends",
+                                          "magazine_lends", "ring_lends", "empty",   "refills", "flushes"};
 
 template <typename Number>
 class PerCounter {
@@ -37,7 +49,8 @@ using Rates = PerCounter<double>;  ///< a second
 Totals totals_of(const Tally& tally);
 Totals totals_of(const ReceiverRow& row);
 
-/// Empty when a counter went backwards, so that it is another's, or no time went by.
+/// Empty when a counter went backwards, so that it is another's, or no time went by. Of lends from magazines or rings
+/// it is 0 then: some thread or ring has ended.
 std::optional<Rates> rates_between(const Totals& before, const Totals& now, double seconds);
 
 /// The same row as it was before; nullptr when there was none.
@@ -55,8 +68,8 @@ Totals totals_of(const PoolView& pool);
 /// Of all pools and receivers. Those that have ended in between count for nothing.
 std::optional<Rates> rates_of(const Snapshot& before, const Snapshot& now, double seconds);
 
-/// Of the lends, the part that found its buffer in the thread's magazine, without a batch from the depot: 0 to 1.
-/// Empty when there were none.
+/// Of the program's lends (rings' are the kernel's), the part that found its buffer in the thread's magazine, without a
+/// batch from the depot: 0 to 1. Empty when no magazine lent anything.
 std::optional<double> hits(const Rates& rates);
 
 }  // namespace weir::tool

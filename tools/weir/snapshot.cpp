@@ -26,6 +26,14 @@ bool is_settled(const Counts& counts) {
   return counts.law_holds() && std::all_of(parts.begin(), parts.end(), fits);
 }
 
+std::uint64_t ring_lends_of(const Segment& segment, std::uint32_t lane_index) {
+  std::uint64_t lends = 0;
+  for (const RingRecord& ring : segment.rings) {
+    if (ring.live != 0 && ring.lane == lane_index) lends += ring.claimed;
+  }
+  return lends;
+}
+
 ClassRow read_lane(SegmentReader& reader, std::uint32_t lane_index) {
   reader.read_lane(lane_index);
   const Segment& segment = reader.segment();
@@ -37,6 +45,8 @@ ClassRow read_lane(SegmentReader& reader, std::uint32_t lane_index) {
   row.tally.settled = is_settled(row.tally.counts);
   row.tally.high_water = lane.high_water;
   row.tally.lends = lends_of_lane(segment, lane_index);
+  row.tally.ring_lends = ring_lends_of(segment, lane_index);
+  row.tally.magazine_lends = row.tally.lends - row.tally.ring_lends - lane.lends;
   row.tally.empty = lane.empty;
   row.tally.refills = lane.refills;
   row.tally.flushes = lane.flushes;
@@ -162,6 +172,8 @@ Tally& Tally::operator+=(const Tally& other) {
   settled = settled && other.settled;
   high_water += other.high_water;
   lends += other.lends;
+  magazine_lends += other.magazine_lends;
+  ring_lends += other.ring_lends;
   empty += other.empty;
   refills += other.refills;
   flushes += other.flushes;

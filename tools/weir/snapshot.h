@@ -16,9 +16,11 @@ struct Tally {
   bool settled = true;  ///< the law holds; false: buffers changed hands all the while they were counted
   std::uint64_t high_water = 0;
   std::uint64_t lends = 0;
-  std::uint64_t empty = 0;    ///< lends that found no buffer
-  std::uint64_t refills = 0;  ///< batches from the depot to a magazine
-  std::uint64_t flushes = 0;  ///< batches back
+  std::uint64_t magazine_lends = 0;  ///< of those, from magazines of threads that live
+  std::uint64_t ring_lends = 0;      ///< of those, claimed from rings that live
+  std::uint64_t empty = 0;           ///< lends that found no buffer
+  std::uint64_t refills = 0;         ///< batches from the depot to a magazine
+  std::uint64_t flushes = 0;         ///< batches back
   Tally& operator+=(const Tally& other);
 };
 

@@ -32,13 +32,16 @@ Holder only_holder() {
 
 OpenTarget open_process(Holder holder) {
   const std::string name = fmt::format("the segment of process {}", holder.process.id);
-  return {std::make_unique<SegmentReader>(std::move(holder.segment), name), holder.process.id};
+  auto reader = std::make_unique<SegmentReader>(std::move(holder.segment), name);
+  return {std::move(reader), holder.process.id};
 }
 
 OpenTarget open_file(const std::string& path) {
   File file(path);
   if (!file) throw Failure(fmt::format("cannot open {}: {}", path, std::strerror(errno)));
-  return {std::make_unique<SegmentReader>(std::move(file), path), {}};
+  const bool is_copy = file.has_name();  // a process's own has none
+  auto reader = std::make_unique<SegmentReader>(std::move(file), path);
+  return {std::move(reader), {}, is_copy};
 }
 
 }  // namespace
@@ -46,6 +49,12 @@ OpenTarget open_file(const std::string& path) {
 OpenTarget open_target(const Target& target) {
   if (!target.segment_path.empty()) return open_file(target.segment_path);
   return open_process(target.pid ? find_holder(*target.pid) : only_holder());
+}
+
+void require_process(const OpenTarget& open) {
+  if (!open.is_copy) return;
+  throw Failure(
+      "a saved copy does not change: give a PID to look more than once, or see the copy by `weir stat --segment FILE`");
 }
 
 }  // namespace weir::tool

@@ -18,9 +18,13 @@ struct Target {
 struct OpenTarget {
   std::unique_ptr<SegmentReader> reader;
   std::optional<pid_t> pid;  ///< none: a file was given
+  bool is_copy = false;      ///< that was saved: nothing changes in it
 };
 
 /// Throws Failure: there is none, there are several to choose from, it may not be looked into, or it is no segment.
 OpenTarget open_target(const Target& target);
+
+/// For who looks more than once: throws Failure of a saved copy.
+void require_process(const OpenTarget& open);
 
 }  // namespace weir::tool

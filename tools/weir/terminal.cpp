@@ -7,15 +7,18 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
+#include <string_view>
 
 namespace weir::tool {
 namespace {
 
-/// https://no-color.org: set and not empty.
-bool has_colours() {
-  const char* no_colour = std::getenv("NO_COLOR");
-  return isatty(STDOUT_FILENO) == 1 && (no_colour == nullptr || *no_colour == '\0');
+std::string_view variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value != nullptr ? value : "";
 }
+
+/// https://no-color.org: set and not empty.
+bool has_colours() { return isatty(STDOUT_FILENO) == 1 && variable("NO_COLOR").empty() && variable("TERM") != "dumb"; }
 
 std::string painted(const std::string& code, const std::string& text) {
   static const bool colours = has_colours();

@@ -16,6 +16,7 @@ double seconds_between(const Sample& before, const Sample& now) {
 }
 
 Watched::Watched(const Target& target) : target_(open_target(target)) {
+  require_process(target_);
   if (!target_.pid) return;
   process_ = File(static_cast<int>(syscall(SYS_pidfd_open, *target_.pid, 0)));
   if (process_) return;

@@ -18,7 +18,7 @@ double seconds_between(const Sample& before, const Sample& now);
 /// A process, or a file, that is looked at again and again.
 class Watched {
  public:
-  /// Throws Failure as open_target does.
+  /// Throws Failure as open_target does, and of a saved copy.
   explicit Watched(const Target& target);
   Sample look() const;
   /// For poll: readable once the process has ended. -1: it is a file, which has no end.
