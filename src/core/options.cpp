@@ -232,7 +232,7 @@ constexpr std::array kOptions{
            [](Options& o, std::string_view text) { return set_size(o.receive_bytes, text); },
            [](const Options& o) { return size_text(o.receive_bytes); }},
     Option{"WEIR_RING_ENTRIES", "a power of two from 1 to 32768", "256",
-           "buffers that a receiver keeps ready in the kernel; needs that many times WEIR_RECV_BYTES a thread",
+           "most buffers that each ring of a receiver keeps ready in the kernel; it has as many as its demand asks for",
            [](Options& o, std::string_view text) { return set_size(o.ring_entries, text); },
            [](const Options& o) { return std::to_string(o.ring_entries); }},
     Option{"WEIR_RECV", detail::kStrategyForm, "ring",

@@ -32,6 +32,11 @@ class BadInput(unittest.TestCase):
             for sent, received in wire.exchange([pair], 4 * MEGABYTE):
                 self.assertEqual(received, sent)
 
+    def test_version(self):
+        answer = harness.run([harness.WEIR_PROXY, "--version"])
+        self.assertEqual((answer.returncode, answer.stderr), (0, ""))
+        self.assertRegex(answer.stdout, r"\Aweir-proxy \d+\.\d+\.\d+\n\Z")
+
     def test_help(self):
         answer = harness.run([harness.WEIR_PROXY, "--help"])
         self.assertEqual((answer.returncode, answer.stderr), (0, ""))

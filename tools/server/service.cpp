@@ -180,11 +180,11 @@ void add_options(CLI::App& app, Arguments& arguments) {
 }
 
 int main_of(CLI::App& app, int argc, char** argv, const std::function<int()>& serve) {
+  app.set_version_flag("--version", std::string(program()) + " " WEIR_VERSION);
   try {
     app.parse(argc, argv);
-  } catch (const CLI::CallForHelp& help) {
-    return app.exit(help);
   } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
     say(std::string(error.what()) + " (see " + program() + " --help)");
     return kUsage;
   }
