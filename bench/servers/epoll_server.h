@@ -82,7 +82,7 @@ class EpollServer {
     for (;;) {
       weir::server::Fd file(accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC));
       if (file.get() < 0) return;
-      weir::server::send_at_once(file.get());
+      weir::server::send_without_delay(file.get());
       auto client = std::make_unique<Client>(std::move(file));
       control(EPOLL_CTL_ADD, client->fd(), EPOLLIN, client.get());
       client.release();  // its own owner, until it ends

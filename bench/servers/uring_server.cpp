@@ -60,7 +60,7 @@ void UringServer::handle(const io_uring_cqe& cqe) {
   }
   if (cqe.res >= 0) {
     weir::server::Fd file(cqe.res);
-    weir::server::send_at_once(file.get());
+    weir::server::send_without_delay(file.get());
     on_accepted(std::move(file));
   }
   if ((cqe.flags & IORING_CQE_F_MORE) == 0) accept();
