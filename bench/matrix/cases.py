@@ -14,6 +14,7 @@ class Case:
     measure: typing.Callable  # (bench, row, case): figures by their names
     load: list                # options of weir-load
     settings: dict = dataclasses.field(default_factory=dict)  # for weir's programs
+    options: list = dataclasses.field(default_factory=list)   # the same, on their command line
     pool: str = "16m"         # for the others that have one
     rounds: int = 1
 
@@ -23,7 +24,7 @@ def busy(name, title, connections, size):
 
 
 def wakes(name, title, size):
-    return Case(name, title, figures.wake, ["--connections", 0, "--size", size], {"WEIR_BYTES": "256k"}, "256k")
+    return Case(name, title, figures.wake, ["--connections", 0, "--size", size], {"WEIR_BYTES": "256k"}, pool="256k")
 
 
 RECEIVE = [
@@ -41,8 +42,8 @@ RECEIVE = [
          {"WEIR_IDLE": "300"}),
     Case("slow", "1,000 connections with 4 KiB, beside 100 that do not read", figures.slow,
          ["--connections", 1000, "--size", "4k"], rounds=2),
-    Case("spin", "64 B, one connection, whose client looks for 50 us before it sleeps", figures.busy,
-         ["--connections", 1, "--size", "64", "--spin", 50]),
+    Case("spin", "64 B, one connection, whose client and weir look for 50 us before they sleep", figures.busy,
+         ["--connections", 1, "--size", "64", "--spin", 50], options=["--spin", "50"]),
 ]
 
 

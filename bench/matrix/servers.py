@@ -64,8 +64,9 @@ class Running(live.Server):
         command, file = row.told(port=self.port, upstream=upstream, pool=case.pool, folder=folder)
         (folder / "conf").write_text(file, encoding="utf-8")
         settings = {**row.settings, **(case.settings if row.is_weir else {})}
+        options = case.options if row.is_weir else []
         super().__init__(["taskset", "-c", str(processor), "env", *(f"{name}={settings[name]}" for name in settings),
-                          *command], folder / f"{row.name}.log")
+                          *command, *options], folder / f"{row.name}.log")
         self.pid = self.process.pid
         try:
             self.wait_for(lambda: listens(self.port), row.name)
