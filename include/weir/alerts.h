@@ -11,7 +11,7 @@ enum class AlertKind : std::uint8_t {
   degraded,       ///< memory is less than was asked for, or a receiver's strategy is
   exhausted,      ///< a size class had no buffer for a lend or a ring
   stuck_cancel,   ///< a request that was cancelled has not ended for ten seconds
-  growth_failed,  ///< the pool's helper could not map more memory
+  growth_failed,  ///< the pool's helper could not map more memory: told once for each cause, until it could
 };
 
 /// "degraded", "exhausted"...
