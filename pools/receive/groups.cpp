@@ -87,13 +87,12 @@ void Groups::note_ended(std::uint8_t index, os::Time now) noexcept {
 }
 
 void Groups::replenish(os::Time now) noexcept {
-  for (std::uint8_t index = 0; index < groups_.size(); ++index) {
-    if (groups_[index].requests > 0) replenish(index, now);
+  for (Group& group : groups_) {
+    if (group.requests > 0) replenish(group, now);
   }
 }
 
-void Groups::replenish(std::uint8_t index, os::Time now) noexcept {
-  Group& group = groups_[index];
+void Groups::replenish(Group& group, os::Time now) noexcept {
   if (group.dry == now) return;  // the pool was searched just now
   const std::uint32_t left = group.slots->stock();
   if (left != group.filled) group.used = now;

@@ -34,7 +34,7 @@ class Groups {
   void note_ended(std::uint8_t index, os::Time now) noexcept;
   /// Has each that is in use hold what its demand asks for, as far as its share of the pool goes and there are buffers.
   void replenish(os::Time now) noexcept;
-  void replenish(std::uint8_t index, os::Time now) noexcept;
+  void replenish(std::uint8_t index, os::Time now) noexcept { replenish(groups_[index], now); }
   /// Brings home what those hold that nobody has used for the idle time, and of which nobody waits for data.
   void withdraw_idle(os::Time now) noexcept;
   /// When withdraw_idle() has something to do.
@@ -62,6 +62,7 @@ class Groups {
     os::Time dry{};   ///< the last time that there was nothing for it
   };
 
+  void replenish(Group& group, os::Time now) noexcept;
   std::uint32_t within_limits(const Group& group) const noexcept;
   os::Time idle_at(const Group& group) const noexcept;
 
