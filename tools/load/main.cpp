@@ -19,7 +19,7 @@ std::atomic<bool> stop{false};
 void stop_on_signals() {
   struct sigaction action {};
   action.sa_handler = [](int) { stop = true; };
-  action.sa_flags = SA_RESETHAND;  // the second one kills
+  action.sa_flags = static_cast<int>(SA_RESETHAND);  // the second one kills
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
 }
