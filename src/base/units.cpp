@@ -38,6 +38,15 @@ std::optional<std::uint64_t> parse_size(std::string_view text) {
   return number << *shift;
 }
 
+std::string size_text(std::uint64_t bytes) {
+  static constexpr std::array kSuffixes{'g', 'm', 'k'};
+  for (unsigned i = 0; i < kSuffixes.size(); ++i) {
+    const unsigned shift = 30 - 10 * i;
+    if (bytes != 0 && bytes % (1ULL << shift) == 0) return std::to_string(bytes >> shift) + kSuffixes.at(i);
+  }
+  return std::to_string(bytes);
+}
+
 std::string format_size(std::uint64_t bytes) {
   static constexpr std::array kUnits{"B", "KiB", "MiB", "GiB", "TiB"};
   double value = static_cast<double>(bytes);

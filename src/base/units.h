@@ -19,6 +19,9 @@ constexpr std::size_t round_up(std::size_t value, std::size_t step) { return (va
 /// does not fit 64 bits.
 std::optional<std::uint64_t> parse_size(std::string_view text);
 
+/// All of it, as parse_size() takes it: "64k" where that is no less, else "65537".
+std::string size_text(std::uint64_t bytes);
+
 /// "512 B", "64 KiB", "1.5 MiB".
 std::string format_size(std::uint64_t bytes);
 

@@ -22,6 +22,7 @@ namespace {
 using base::format_size;
 using base::kKiB;
 using base::kMiB;
+using base::size_text;
 
 constexpr std::size_t kLeastBytes = 256 * kKiB;
 constexpr std::size_t kMostBytes = std::size_t{1} << 42;
@@ -34,16 +35,6 @@ constexpr std::uint32_t kMostRingEntries = 32768;
 constexpr std::uint32_t kMostDecay = 86400;
 constexpr std::uint32_t kMostMilliseconds = kMostDecay * 1000;
 constexpr const char* kNotUnderstood = "is not understood";
-
-/// "64k" where that says it all, so that a value can be given back to the variable that it came from.
-std::string size_text(std::uint64_t bytes) {
-  static constexpr std::array kSuffixes{'g', 'm', 'k'};
-  for (unsigned i = 0; i < kSuffixes.size(); ++i) {
-    const unsigned shift = 30 - 10 * i;
-    if (bytes != 0 && bytes % (1ULL << shift) == 0) return std::to_string(bytes >> shift) + kSuffixes.at(i);
-  }
-  return std::to_string(bytes);
-}
 
 template <typename Number>
 bool set_size(Number& target, std::string_view text) {

@@ -43,6 +43,16 @@ TEST(ParseSize, ReadsOnlyItsOwnText) {
   EXPECT_EQ(parse_size(std::string_view(text).substr(0, 2)), 12U);
 }
 
+TEST(SizeText, IsTakenBackWhole) {
+  EXPECT_EQ(size_text(0), "0");
+  EXPECT_EQ(size_text(1023), "1023");
+  EXPECT_EQ(size_text(64 * kKiB), "64k");
+  EXPECT_EQ(size_text(kMiB + kMiB / 2), "1536k");
+  EXPECT_EQ(size_text(1024 * kMiB), "1g");
+  for (const std::uint64_t bytes : {std::uint64_t{65537}, std::uint64_t{3} << 40, UINT64_MAX})
+    EXPECT_EQ(parse_size(size_text(bytes)), bytes);
+}
+
 TEST(FormatSize, UsesTheLargestUnit) {
   EXPECT_EQ(format_size(0), "0 B");
   EXPECT_EQ(format_size(512), "512 B");

@@ -13,6 +13,7 @@ namespace weir::tool {
 namespace {
 
 using base::round_up;
+using base::size_text;
 
 constexpr std::uint64_t kLeastEntries = 64;  // fewer, and a burst costs several times as much for each message
 constexpr std::uint64_t kMostEntries = 4096;
@@ -49,12 +50,6 @@ std::uint32_t entries_for(const Load& load, unsigned receivers) {
 const char* pages_for(const Machine& machine, const Plan& plan) {
   if (plan.small_bytes < plan.bytes) return "auto";
   return machine.transparent == "always" || machine.transparent == "madvise" ? "thp" : "4k";
-}
-
-std::string size_text(std::uint64_t bytes) {
-  return bytes % base::kMiB == 0   ? fmt::format("{}m", bytes / base::kMiB)
-         : bytes % base::kKiB == 0 ? fmt::format("{}k", bytes / base::kKiB)
-                                   : fmt::to_string(bytes);
 }
 
 /// Every node has the same part, so that it serves the receivers and connections that may come to it.
