@@ -119,7 +119,7 @@ void Helper::tell(unsigned heard, Time now) {
 void Helper::decay(Time now) {
   const std::chrono::seconds age{pool_.options().decay_seconds};
   if (age.count() == 0 || now < decay_again_) return;
-  pool_.decay(now, age);
+  pool_.decay(age);
   decay_again_ = now + milliseconds(age) / kLooksPerDecay;
 }
 

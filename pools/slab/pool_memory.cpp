@@ -121,10 +121,10 @@ std::size_t PoolState::trim() noexcept {
   return bytes;
 }
 
-void PoolState::decay(NodeMemory::Time now, std::chrono::seconds age) {
+void PoolState::decay(std::chrono::seconds age) {
   const std::lock_guard lock(memory_mutex_);
   for (const auto& depot : depots_) depot->give_back_slabs();
-  for (const auto& node : nodes_) node->decay(now, age);
+  for (const auto& node : nodes_) node->decay(age);
   wake_waiters();  // what the depots gave back may be for them
 }
 

@@ -80,7 +80,7 @@ class PoolState {
   /// Gives the system what no buffer needs, but for the first arena of each node. Returns how many bytes.
   std::size_t trim() noexcept;
   /// The same, of arenas that were unused for so long, which calls find out that are not further apart than that.
-  void decay(NodeMemory::Time now, std::chrono::seconds age);
+  void decay(std::chrono::seconds age);
   /// NodeMemory::pin() and unpin() over all nodes.
   std::vector<Arena> pin_arenas(const std::function<bool(const Arena&)>& wanted);
   void unpin_arena(const std::byte* base);

@@ -68,7 +68,7 @@ void NodeMemory::add(FreshArena fresh) {
       std::find_if(arenas_.begin(), arenas_.end(), [&](const Mapped& each) { return each.arena.base > base; });
   RecordHold<ArenaRecord> record(publish(*fresh));
   const std::size_t bytes = fresh->grade.bytes;
-  arenas_.insert(after, Mapped{std::move(*fresh), std::move(record), std::chrono::steady_clock::now()});
+  arenas_.insert(after, Mapped{std::move(*fresh), std::move(record), os::now()});
   delete fresh.release();
   stock_.add_memory(base, bytes);
 }
@@ -88,12 +88,15 @@ std::size_t NodeMemory::trim() {
   return unmap_those([](const Mapped&) { return true; });
 }
 
-std::size_t NodeMemory::decay(Time now, std::chrono::seconds age) {
-  return unmap_those([&](Mapped& each) { return is_old(each, now, age); });
+std::size_t NodeMemory::decay(std::chrono::seconds age) {
+  return unmap_those([&](Mapped& each) { return is_old(each, age); });
 }
 
-bool NodeMemory::is_old(Mapped& each, Time now, std::chrono::seconds age) {
-  if (!stock_.untouched(each.arena.base, each.arena.grade.bytes)) each.unused_since = now;
+/// The clock is read after the look: what was in use at the look was not unused before it.
+bool NodeMemory::is_old(Mapped& each, std::chrono::seconds age) {
+  const bool untouched = stock_.untouched(each.arena.base, each.arena.grade.bytes);
+  const os::Time now = os::now();
+  if (!untouched) each.unused_since = now;
   return now - each.unused_since >= age && stock_.can_spare(each.arena.grade.bytes);
 }
 

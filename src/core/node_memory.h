@@ -13,6 +13,7 @@
 #include "core/node_stock.h"
 #include "core/segment.h"
 #include "core/slab_map.h"
+#include "os/clock.h"
 
 namespace weir::detail {
 
@@ -26,8 +27,6 @@ using FreshArena = std::unique_ptr<Arena, UnmapArena>;
 /// Thread safe.
 class NodeMemory {
  public:
-  using Time = std::chrono::steady_clock::time_point;
-
   /// Maps nothing yet. REQUIRES: the region is reserved, starts at a multiple of 2 MiB, and is the map's.
   NodeMemory(SlabMap& map, std::byte* region, std::size_t region_bytes, int node, std::uint32_t pool,
              const Options& options);
@@ -43,7 +42,7 @@ class NodeMemory {
   /// Unmaps arenas that no part of is in use or pinned, but keeps at least the first. Returns how many bytes.
   std::size_t trim();
   /// The same, of those that every call for `age` has found untouched since the one before.
-  std::size_t decay(Time now, std::chrono::seconds age);
+  std::size_t decay(std::chrono::seconds age);
 
   /// Pins the arenas that are `wanted`, and returns them: they are not unmapped until unpin() of each.
   std::vector<Arena> pin(const std::function<bool(const Arena&)>& wanted);
@@ -60,13 +59,13 @@ class NodeMemory {
   struct Mapped {
     Arena arena;
     RecordHold<ArenaRecord> record;
-    Time unused_since;
+    os::Time unused_since;
     unsigned pins = 0;
   };
 
   std::byte* find_gap(std::size_t bytes, std::size_t alignment) const;
   ArenaRecord* publish(const Arena& arena) const;
-  bool is_old(Mapped& each, Time now, std::chrono::seconds age);
+  bool is_old(Mapped& each, std::chrono::seconds age);
   bool unmap(const Arena& arena);
   template <typename May>
   std::size_t unmap_those(May may);
