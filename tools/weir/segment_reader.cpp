@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "base/units.h"
@@ -79,10 +80,12 @@ void SegmentReader::read_records() { read(&copy_, offsetof(Segment, borrows)); }
 
 void SegmentReader::read_lane(std::uint32_t lane_index) {
   read(&copy_.threads, sizeof copy_.threads);
-  read(&copy_.rings, sizeof copy_.rings);
+  std::array<detail::RingRecord, detail::kMaxRings> rings{};
+  read_into(&rings, &copy_.rings, sizeof rings);
+  const auto of_lane = [&](const detail::RingRecord& ring) { return ring.live != 0 && ring.lane == lane_index; };
   read(&copy_.lanes[lane_index], sizeof copy_.lanes[lane_index]);
-  for (detail::RingRecord& ring : copy_.rings) {
-    if (ring.live != 0 && ring.lane == lane_index) read(&ring, sizeof ring);
+  for (std::size_t i = 0; i < rings.size(); ++i) {
+    if (of_lane(rings[i]) || of_lane(copy_.rings[i])) read(&copy_.rings[i], sizeof copy_.rings[i]);
   }
   for (std::uint32_t i = 0; i < detail::kMaxThreads; ++i) {
     const detail::ThreadRecord& thread = copy_.threads[i];

@@ -27,7 +27,8 @@ class SegmentReader {
 
   /// Reads everything but the borrows and the magazines anew.
   void read_records();
-  /// Reads anew what the lane's counts are made of, as much at once as can be.
+  /// Reads anew what the lane's counts are made of, as much at once as can be. Those of other lanes stay as they were
+  /// read, so that the copy agrees with what was told of each.
   void read_lane(std::uint32_t lane_index);
   /// Reads anew the borrows that have been in use, and returns them.
   std::span<const detail::BorrowRecord> read_borrows();
