@@ -32,7 +32,6 @@ enum class Lapse : std::uint8_t { none, idle, deadline };
 /// One connection: what is wanted of it, what it has with the kernel, and which request is next by its strategy.
 struct Connection {
   static constexpr int kNoEnd = 1;
-  static constexpr std::uint32_t kLargestOfRing = 16384;  ///< predicted bytes that are adaptively received from a ring
 
   Inflow* inflow = nullptr;  ///< nullptr: stopped, nothing is delivered any more
   int fd = -1;

@@ -14,6 +14,7 @@
 #include "base/fatal.h"
 #include "base/units.h"
 #include "base/words.h"
+#include "core/segment.h"
 #include "core/strategies.h"
 
 namespace weir {
@@ -31,7 +32,6 @@ constexpr std::size_t kMostSlab = 2 * kMiB;
 constexpr std::uint32_t kLeastClass = 64;
 constexpr std::uint32_t kPage = 4096;
 constexpr std::size_t kMostClasses = 120;
-constexpr std::uint32_t kMostRingEntries = 32768;
 constexpr std::uint32_t kMostDecay = 86400;
 constexpr std::uint32_t kMostMilliseconds = kMostDecay * 1000;
 constexpr const char* kNotUnderstood = "is not understood";
@@ -321,7 +321,7 @@ Faults find_faults(const Options& o) {
   faults.require(o.low_water_bytes <= kMostBytes, "WEIR_LOW_WATER", "is too much");
   faults.require(o.decay_seconds <= kMostDecay, "WEIR_DECAY", "is too long");
   faults.require(o.receive_bytes > 0, "WEIR_RECV_BYTES", "is nothing");
-  faults.require(std::has_single_bit(o.ring_entries) && o.ring_entries <= kMostRingEntries, "WEIR_RING_ENTRIES",
+  faults.require(std::has_single_bit(o.ring_entries) && o.ring_entries <= detail::kMaxRingEntries, "WEIR_RING_ENTRIES",
                  "is not such a power of two");
   faults.require(o.idle_ms <= kMostMilliseconds, "WEIR_IDLE", "is too long");
   faults.require(o.deadline_ms <= kMostMilliseconds, "WEIR_DEADLINE", "is too long");

@@ -24,6 +24,8 @@ inline constexpr std::uint32_t kMaxReceivers = 256;
 inline constexpr std::uint32_t kMaxThreads = 256;
 inline constexpr std::uint32_t kMaxRecent = 4096;
 inline constexpr std::uint32_t kMaxRingEntries = 32768;
+inline constexpr std::uint32_t kMaxBorrows = 65536;
+inline constexpr std::uint32_t kBorrowFrames = 12;
 inline constexpr std::uint32_t kMaxRecordEntries = 16;
 inline constexpr std::uint32_t kMaxFieldEntries = 128;
 
@@ -60,8 +62,6 @@ struct TablesPlace {
   std::uint32_t field_stride;
   std::uint32_t field_count;
 };
-inline constexpr std::uint32_t kMaxBorrows = 65536;
-inline constexpr std::uint32_t kBorrowFrames = 12;
 
 struct SegmentHeader {
   std::array<char, 8> magic;

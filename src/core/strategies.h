@@ -20,6 +20,9 @@ struct StrategyFacts {
   bool polls_first;  ///< its first wait is a poll
 };
 
+/// Data of which more is foretold is received when a poll has told of it, where `wait` is adaptive, not from a ring.
+inline constexpr std::uint32_t kLargestOfRing = 16384;
+
 /// REQUIRES: it is not automatic.
 const StrategyFacts& facts_of(Strategy strategy) noexcept;
 

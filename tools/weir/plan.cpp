@@ -8,6 +8,7 @@
 
 #include "base/units.h"
 #include "core/size_classes.h"
+#include "core/strategies.h"
 
 namespace weir::tool {
 namespace {
@@ -17,9 +18,8 @@ using base::size_text;
 
 constexpr std::uint64_t kLeastEntries = 64;  // fewer, and a burst costs several times as much for each message
 constexpr std::uint64_t kMostEntries = 4096;
-constexpr std::uint32_t kLargestOfRing = 16 * base::kKiB;  // larger data is received when a poll has told of it
-constexpr std::uint64_t kPartsOfRings = 2;                 // rings take what one of so many parts can spare
-constexpr std::uint64_t kBusyPart = 4;                     // one connection of so many has data at once
+constexpr std::uint64_t kPartsOfRings = 2;     // rings take what one of so many parts can spare
+constexpr std::uint64_t kBusyPart = 4;         // one connection of so many has data at once
 constexpr std::uint64_t kSpareParts = 64;      // a thread's magazines have at most one of so many parts of a class
 constexpr std::uint64_t kLeastSpareParts = 8;  // of those
 constexpr std::uint64_t kOtherFiles = 64;
@@ -82,7 +82,7 @@ Plan make_plan(const Load& load, const Machine& machine) {
   Plan plan{.receivers = std::max(machine.cpus, 1U), .buffer_bytes = class_for(load.message_bytes), .variables = {}};
   plan.buffers_a_message = divide_up(load.message_bytes, plan.buffer_bytes);
   plan.ring_entries = rings ? entries_for(load, plan.receivers) : 0;
-  plan.ring_buffers = plan.buffer_bytes <= kLargestOfRing ? plan.ring_entries : 0;
+  plan.ring_buffers = plan.buffer_bytes <= detail::kLargestOfRing ? plan.ring_entries : 0;
   size_memory(plan, load, std::max<std::uint64_t>(machine.memory_nodes().size(), 1));
   plan.may_have_huge_pages = !machine.huge_limit || machine.huge_limit->left() >= plan.bytes;
   for (const NodeFacts& node : machine.memory_nodes())
