@@ -101,12 +101,14 @@ void Groups::replenish(Group& group, os::Time now) noexcept {
   if (group.filled == 0) group.dry = now;
 }
 
-/// What it is to hold: no more than its share, nor than the pool can spare.
+/// What it is to hold: no more than its share, nor than the pool can spare, which is asked only where it matters.
 std::uint32_t Groups::within_limits(const Group& group) const noexcept {
   const std::size_t bytes = group.slots->buffer_bytes();
   const std::size_t share = std::max<std::size_t>(pool_.ring_share() / bytes, 1);
-  const std::size_t spare = group.slots->stock() + pool_.spare_bytes() / bytes;
-  return static_cast<std::uint32_t>(std::min({std::size_t{group.stock.wanted()}, share, spare}));
+  const std::size_t goal = std::min(std::size_t{group.stock.wanted()}, share);
+  const std::size_t stock = group.slots->stock();
+  if (goal <= stock) return static_cast<std::uint32_t>(goal);
+  return static_cast<std::uint32_t>(std::min(goal, stock + pool_.spare_bytes() / bytes));
 }
 
 os::Time Groups::idle_at(const Group& group) const noexcept {
