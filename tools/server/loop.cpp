@@ -12,7 +12,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::size_t kMostQueued = 16;  // what an outbox may hold, before its source is paused
+constexpr std::size_t kMostQueued = 16;  // units of an outbox, before its source is paused
 constexpr auto kTick = 20ms;
 constexpr std::uint32_t kLargeLoan = 32 * 1024;
 

@@ -61,8 +61,8 @@ class Loop : private Backend::Events {
   void push(Outlet& outlet, Loan&& loan);
   /// Call it after a change of the outbox by others.
   void count_queued(Outlet& outlet);
-  /// Most units of memory in an outbox before its source is to be paused. Slow readers share half of what the thread's
-  /// receives can use, so that they cannot starve the others.
+  /// Most units of memory in an outbox before its source is to be paused. Slow readers share a quarter of the
+  /// thread's part of the pool, so that they cannot starve the others.
   std::size_t outbox_limit() const;
   bool is_full(const Outlet& outlet) const { return outlet.outbox.size() >= outbox_limit(); }
   bool has_room(const Outlet& outlet) const { return outlet.outbox.size() <= outbox_limit() / 4; }
