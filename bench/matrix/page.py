@@ -1,4 +1,5 @@
 """The results as tables in Markdown."""
+import choice
 
 COLUMNS = [  # name of the figure, heading, how it is written
     ("cpu", "CPU us a message", ".2f"), ("rate", "messages/s", ",.0f"), ("p50", "p50 us", ",.0f"),
@@ -52,6 +53,16 @@ def of_goals(results):
     return lines
 
 
+def of_choice(results):
+    titles, rows = choice.table(results)
+    return ["A server does not know its clients beforehand, so what serves all of them by itself must be far from the "
+            "best in no case. How many times the best strategy's figure each one has: CPU a message, the median time of "
+            "a wake, the memory idle again, and p50 of one connection that spins; their geometric mean, and the worst. "
+            "Where the kernel has multishot receives (Linux 6.0), auto is ring_adaptive: what they differ by is what the "
+            "machine's other work does to a figure here.",
+            "", *heading(*titles), *(line(*cells) for cells in rows)]
+
+
 def markdown(results):
     plan, load = results["plan"], results["load"]
     lines = [f"# {results['title']}", "",
@@ -66,6 +77,8 @@ def markdown(results):
     lines += [f"- failed: {row}, {case}: {why}" for row, case, why in results["failures"]]
     if results["goals"]:
         lines += ["", "## Goals", "", *of_goals(results)]
+    if len(results["own"]) > 1:
+        lines += ["", "## The choice of a strategy", "", *of_choice(results)]
     for case, title in results["cases"].items():
         lines += ["", f"## {case}: {title}", "", *of_case(results, case)]
     return "\n".join(lines) + "\n"
