@@ -201,7 +201,7 @@ ReceiverState::Delivery ReceiverState::deliver(std::uint32_t slot, Loan data) no
   if (connection.wanted && connection.kept.empty()) {
     return {connection.inflow, {std::move(data)}};
   }
-  if (!kept_.push(connection.kept, std::move(data))) connection.end = -ENOMEM;
+  if (!kept_.push(connection.kept, std::move(data))) connection.keep_end(-ENOMEM);
   return {};
 }
 
@@ -212,7 +212,7 @@ ReceiverState::Delivery ReceiverState::deliver_end(std::uint32_t slot, int resul
   const bool armed_again = result == -ECANCELED || result == -EINTR || result == -EAGAIN;
   if (connection.inflow == nullptr || armed_again || connection.end != Connection::kNoEnd) return {};
   if (connection.wanted && connection.kept.empty()) return tell_end(slot, result);
-  connection.end = result;
+  connection.keep_end(result);
   return {};
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 
 #include "core/strategies.h"
@@ -31,11 +32,11 @@ enum class Lapse : std::uint8_t { none, idle, deadline };
 
 /// One connection: what is wanted of it, what it has with the kernel, and which request is next by its strategy.
 struct Connection {
-  static constexpr int kNoEnd = 1;
+  using Pause = std::chrono::duration<std::uint32_t, std::micro>;
+  static constexpr std::int16_t kNoEnd = 1;
 
   Inflow* inflow = nullptr;  ///< nullptr: stopped, nothing is delivered any more
   int fd = -1;
-  int end = kNoEnd;         ///< the result that ended it, not delivered yet
   bool used = false;        ///< false: the slot is in the free list
   bool wanted = false;      ///< the user wants data
   bool cancelling = false;  ///< the request's cancel is queued or with the kernel
@@ -50,17 +51,17 @@ struct Connection {
   std::uint8_t group = 0;        ///< that of its request
   std::uint32_t armed_for = 0;   ///< the prediction at that time
   std::uint16_t generation = 0;  ///< in its requests' names: a late cancel shall not find the next one
+  std::int16_t end = kNoEnd;     ///< the result that ended it, not delivered yet
   std::uint32_t before = 0;      ///< in its queue, unless it is the first
   std::uint32_t next = 0;        ///< in its queue, unless it is the last
   const StrategyFacts* strategy = nullptr;
   Predictor predictor{};
-  os::Time active{};            ///< the last data, or the last time that it was started or resumed
-  os::Time cancelled{};         ///< since when it is `cancelling`
-  os::Time::duration pause{0};  ///< between its receives: a moving average
-  KeptLoans::List kept{};       ///< received, not delivered yet
+  os::Time active{};       ///< the last data, or the last time that it was started or resumed
+  Pause pause{0};          ///< between its receives: a moving average
+  KeptLoans::List kept{};  ///< received, not delivered yet
 
   /// Its `pause` until something is known: what begins quickly is trusted by its fourth receive, where it has a ring.
-  static os::Time::duration first_pause(const StrategyFacts& strategy) noexcept;
+  static Pause first_pause(const StrategyFacts& strategy) noexcept;
   Request next_request() const noexcept;
   /// Where its strategy has a ring: a multishot receive is right for its data as it came of late.
   bool suits_ring() const noexcept;
@@ -69,6 +70,8 @@ struct Connection {
   /// The kernel picks its buffers, from the ring of its group.
   bool uses_ring() const noexcept { return request == Request::from_ring || request == Request::borrow; }
   bool has_undelivered() const noexcept { return !kept.empty() || end != kNoEnd; }
+  /// `result`: 0, or -errno.
+  void keep_end(int result) noexcept { end = static_cast<std::int16_t>(result); }
 
   /// What the kernel may still say of requests so far is of no concern any more.
   void renew() noexcept;
@@ -84,5 +87,6 @@ struct Connection {
   void note_data(os::Time now) noexcept;
   void note_end(int result) noexcept;
 };
+static_assert(sizeof(Connection) <= 96);  // of each, however many are idle
 
 }  // namespace weir::detail

@@ -28,9 +28,8 @@ os::Time IdleWatch::now() noexcept {
   return now_;
 }
 
-/// When the connection's request is to be cancelled, if no data comes before; or is stuck, when it is.
+/// When the connection's request is to be cancelled, if no data comes before.
 os::Time IdleWatch::lapses_at(const Connection& connection) const noexcept {
-  if (connection.cancelling) return connection.cancelled + kStuck;
   os::Time at = os::Time::max();
   if (options_.deadline_ms > 0) at = connection.active + milliseconds(options_.deadline_ms);
   if (options_.idle_ms > 0 && connection.can_fall_silent())
@@ -45,7 +44,10 @@ void IdleWatch::watch(std::uint32_t slot, const Connection& connection) {
   wheel_.set_by_then(slot, at);
 }
 
-bool IdleWatch::is_stuck(const Connection& connection) noexcept { return now() >= lapses_at(connection); }
+void IdleWatch::watch_cancel(std::uint32_t slot) {
+  in_use_ = true;
+  wheel_.set(slot, now() + kStuck);
+}
 
 Lapse IdleWatch::check(const Connection& connection) noexcept {
   if (now() < lapses_at(connection)) return Lapse::none;

@@ -21,9 +21,11 @@ class IdleWatch {
 
   /// Room for so many connections. Throws std::bad_alloc.
   void make_room(std::size_t connections) { wheel_.make_room(connections); }
-  /// The connection waits from now on, or its request's end is waited for: see to it in time. The wheel's entry is left
-  /// where it is while data comes: when it comes up, it is seen how long that was ago.
+  /// The connection waits from now on: see to it in time. The wheel's entry is left where it is while data comes: when
+  /// it comes up, it is seen how long that was ago.
   void watch(std::uint32_t slot, const Connection& connection);
+  /// Its request is cancelled from now on: if it comes up while that has not ended, it is stuck.
+  void watch_cancel(std::uint32_t slot);
   void forget(std::uint32_t slot) noexcept { wheel_.remove(slot); }
   /// Calls `visit(slot)` for each that may have to be seen to: check() tells, and watch() puts it off.
   template <typename Visit>
@@ -32,8 +34,6 @@ class IdleWatch {
   }
   /// Why its request must be cancelled now.
   Lapse check(const Connection& connection) noexcept;
-  /// Its request has been cancelled for so long that it should have ended. REQUIRES: it is cancelling.
-  bool is_stuck(const Connection& connection) noexcept;
   os::Time next() const noexcept { return wheel_.next(); }
 
  private:

@@ -19,19 +19,20 @@ bool KeptLoans::push(List& list, Loan&& loan) noexcept {
   Loan mine = std::move(loan);
   const std::uint32_t link = take_link();
   if (link == kNone) return false;
-  links_[link] = {std::move(mine), kNone};
-  if (list.empty()) {
-    list.first_ = link;
-  } else {
-    links_[list.last_].next = link;
-  }
+  const std::uint32_t first = list.empty() ? link : std::exchange(links_[list.last_].next, link);
+  links_[link] = {std::move(mine), first};
   list.last_ = link;
   return true;
 }
 
 Loan KeptLoans::pop(List& list) noexcept {
-  const std::uint32_t link = list.first_;
-  list.first_ = std::exchange(links_[link].next, std::exchange(free_, link));
+  const std::uint32_t link = links_[list.last_].next;
+  const std::uint32_t second = std::exchange(links_[link].next, std::exchange(free_, link));
+  if (link == list.last_) {
+    list.last_ = kNone;
+  } else {
+    links_[list.last_].next = second;
+  }
   return std::move(links_[link].loan);
 }
 

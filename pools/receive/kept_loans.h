@@ -13,12 +13,11 @@ class KeptLoans {
  public:
   class List {
    public:
-    bool empty() const noexcept { return first_ == kNone; }
+    bool empty() const noexcept { return last_ == kNone; }
 
    private:
     friend class KeptLoans;
-    std::uint32_t first_ = kNone;
-    std::uint32_t last_ = kNone;
+    std::uint32_t last_ = kNone;  ///< its link's next is the first
   };
 
   /// False, and the loan is dropped, when there is no memory for its link.

@@ -227,8 +227,7 @@ void ReceiverState::cancel(std::uint32_t slot) noexcept {
   if (requests_->cancels_at_once()) return end_request(slot);
   if (connection.cancelling || connection.queue != Queue::none) return;  // settled again when it leaves the queue
   connection.cancelling = true;
-  connection.cancelled = idle_.now();
-  idle_.watch(slot, connection);
+  idle_.watch_cancel(slot);
   to_cancel_.push(slot);
 }
 
@@ -241,7 +240,7 @@ void ReceiverState::end_request(std::uint32_t slot) noexcept {
   connection.cancelling = true;
   end_poll(connection, -ECANCELED);
   connection.lapse = Lapse::none;
-  if (late && connection.end == Connection::kNoEnd) connection.end = -ETIMEDOUT;
+  if (late && connection.end == Connection::kNoEnd) connection.keep_end(-ETIMEDOUT);
 }
 
 Requests::Name ReceiverState::name_of(Kind kind, std::uint32_t slot) const noexcept {

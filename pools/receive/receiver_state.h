@@ -110,7 +110,7 @@ class ReceiverState {
   void promise(Connection& connection) noexcept;
   int park(std::uint32_t slot) noexcept;
   void note_parked() noexcept;
-  void check_cancel(std::uint32_t slot) noexcept;
+  void tell_stuck(const Connection& connection) noexcept;
 
   Pool& pool_;
   const Options& options_;

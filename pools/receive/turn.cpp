@@ -66,7 +66,7 @@ bool ReceiverState::arm_queued() noexcept {
     if (outcome == Outcome::queue_full) return false;
     to_arm_.pop();
     const int there = outcome == Outcome::no_buffer ? park(slot) : 1;
-    if (there <= 0 && there != -EAGAIN && there != -EINTR) connections_[slot].end = there;
+    if (there <= 0 && there != -EAGAIN && there != -EINTR) connections_[slot].keep_end(there);
     settle(slot);
   }
   return true;
@@ -175,7 +175,7 @@ ReceiverState::Outcome ReceiverState::note_asked(std::uint32_t slot, Request req
   Connection& connection = connections_[slot];
   if (error == -EAGAIN) return Outcome::queue_full;
   if (error != 0) {
-    connection.end = error;
+    connection.keep_end(error);
     return Outcome::done;
   }
   connection.request = request;
@@ -229,9 +229,7 @@ int ReceiverState::park(std::uint32_t slot) noexcept {
 void ReceiverState::note_parked() noexcept { record_->parked.store(parked(), std::memory_order_relaxed); }
 
 /// A request that does not end is told of once: its buffer stays the kernel's.
-void ReceiverState::check_cancel(std::uint32_t slot) noexcept {
-  const Connection& connection = connections_[slot];
-  if (!idle_.is_stuck(connection)) return idle_.watch(slot, connection);
+void ReceiverState::tell_stuck(const Connection& connection) noexcept {
   pool_.state().alerts().tell(AlertKind::stuck_cancel, [&] {
     return "a request of file " + std::to_string(connection.fd) +
            " was cancelled ten seconds ago and has not ended: does its thread submit, and see all completions?";
@@ -241,7 +239,7 @@ void ReceiverState::check_cancel(std::uint32_t slot) noexcept {
 void ReceiverState::check_time(std::uint32_t slot) noexcept {
   Connection& connection = connections_[slot];
   if (connection.request == Request::none) return;
-  if (connection.cancelling) return check_cancel(slot);
+  if (connection.cancelling) return tell_stuck(connection);
   const Lapse lapse = connection.queue == Queue::none ? idle_.check(connection) : Lapse::none;
   if (lapse == Lapse::none) return idle_.watch(slot, connection);
   connection.lapse = lapse;
