@@ -13,7 +13,7 @@ import machine
 PATIENCE = 90  # seconds
 SAYS = bytes(range(256)) * 64  # 16 KiB
 FILES_OF_OUR_OWN = 200
-DOUBT = 0.1  # sockets of others a connection: far from what would make one object more
+DOUBT = 0.2  # sockets of others a connection: with as many in what is subtracted, less than half an object
 
 
 def slabs():

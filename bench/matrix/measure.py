@@ -27,7 +27,7 @@ import wanted
 
 FULL = {"rounds": 3, "seconds": 0.75, "warm_up": 0.25, "idle": 10_000, "relayed_idle": 3800, "wakes": 5,
         "pairs": 25}
-QUICK = {"rounds": 1, "seconds": 0.2, "warm_up": 0.1, "idle": 1000, "relayed_idle": 300, "wakes": 2, "pairs": 3}
+QUICK = {"rounds": 1, "seconds": 0.2, "warm_up": 0.1, "idle": 1000, "relayed_idle": 300, "wakes": 2, "pairs": 1}
 
 
 def file_limit():
