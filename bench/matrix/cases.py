@@ -17,6 +17,8 @@ class Case:
     options: list = dataclasses.field(default_factory=list)   # the same, on their command line
     pool: str = "16m"         # for the others that have one
     rounds: int = 1
+    pairs: int = 0            # of short runs next to each other, in a round
+    rows: tuple = ()          # the only ones that are measured; none: all
 
 
 def busy(name, title, connections, size):
@@ -28,6 +30,9 @@ def wakes(name, title, size):
 
 
 RECEIVE = [
+    # The first, since the kernel keeps what is left of a closed connection for a minute.
+    Case("idle", "what the kernel holds for 10,000 idle connections that have each spoken 16 KiB", figures.idle, [],
+         {"WEIR_IDLE": "300"}),
     busy("64", "64 B, 256 connections", 256, "64"),
     busy("4k", "4 KiB, 256 connections", 256, "4k"),
     busy("64k-16", "64 KiB, 16 connections", 16, "64k"),
@@ -38,10 +43,11 @@ RECEIVE = [
     wakes("wake-64", "the same with 64 B", "64"),
     Case("memory", "memory of 10,000 idle connections that have all spoken 16 KiB at once", figures.memory,
          ["--connections", 0, "--size", "16k"], GROWS),
-    Case("idle", "what the kernel holds for 10,000 idle connections that have each spoken 16 KiB", figures.idle, [],
-         {"WEIR_IDLE": "300"}),
+    Case("armed", "what waiting costs a busy connection: 64 B, 256 connections, in pairs with weir ring_sized, whose "
+         "receives are always armed", figures.armed, ["--connections", 256, "--size", "64"], pairs=25,
+         rows=("weir auto", "weir poll_recv")),
     Case("slow", "1,000 connections with 4 KiB, beside 100 that do not read", figures.slow,
-         ["--connections", 1000, "--size", "4k"], rounds=2),
+         ["--connections", 1000, "--size", "4k"], pairs=4),
     Case("spin", "64 B, one connection, whose client and weir look for 50 us before they sleep", figures.busy,
          ["--connections", 1, "--size", "64", "--spin", 50], options=["--spin", "50"]),
 ]

@@ -3,21 +3,15 @@ import contextlib
 import dataclasses
 import json
 import pathlib
-import resource
-import socket
 import statistics
-import struct
 import subprocess
-import time
 
+import kernel
 import live
-import machine
 import servers
 
 MIB = 1 << 20
 PATIENCE = 90  # seconds
-SAYS = bytes(range(256)) * 64  # 16 KiB
-FILES_OF_OUR_OWN = 200
 
 
 @dataclasses.dataclass
@@ -30,6 +24,7 @@ class Bench:
     idle: int  # connections
     relayed_idle: int
     wakes: int
+    pairs: int  # at most
 
     def output_of(self, command):
         done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=PATIENCE, check=False)
@@ -107,30 +102,45 @@ def memory_figures(use, connections):
             "growth": growth / MIB, "each": growth / connections}
 
 
+def in_pairs(rounds, one, other):
+    """[(what one gave, what the other gave), ...], next to each other in time, either first in turns: what slows the
+    machine for longer than a moment slows both, so that the median of what they differ by says more than medians do."""
+    return [(one(), other()) if turn % 2 == 0 else (other(), one())[::-1] for turn in range(rounds)]
+
+
+def armed(bench, row, case):
+    """Beside the same receives into rings that are armed all the time."""
+    always = servers.weir_echo(bench.programs, "ring_sized")
+    with bench.start(row, case) as server, bench.start(always, case) as other:
+        def cpu_of(each):
+            return bench.load(each, *case.load, seconds=0.15, warm_up=0.05)["server"]["cpu_us_per_message"]
+
+        pairs = in_pairs(min(bench.pairs, case.pairs), lambda: cpu_of(server), lambda: cpu_of(other))
+    return {"cpu": statistics.median(cpu for cpu, _ in pairs), "always": statistics.median(cpu for _, cpu in pairs),
+            "more": statistics.median(cpu - always for cpu, always in pairs)}
+
+
 def slow(bench, row, case):
-    """A run without the slow ones, then one with them, measured when their sockets are full."""
+    """Runs without the slow ones and with them, the latter measured when their sockets are full."""
     with bench.start(row, case) as server:
-        alone = bench.load(server, *case.load, warm_up=1)
-    with bench.start(row, case) as server:
-        beside = bench.load(server, *case.load, "--slow", 100, warm_up=1)
-        use = beside["server"]
+        pairs = in_pairs(min(bench.pairs, case.pairs),
+                         lambda: bench.load(server, *case.load, seconds=0.3, warm_up=0.2),
+                         lambda: bench.load(server, *case.load, "--slow", 100, seconds=0.3, warm_up=0.6))
         mapped = sum(pool["mapped_bytes"] for pool in bench.stat(server)["pools"]) if row.is_weir else None
-    return {"alone": alone["messages_per_second"], "rate": beside["messages_per_second"],
-            "kept": beside["messages_per_second"] / alone["messages_per_second"],
-            "growth": (use["most_bytes"] - use["bytes_before"]) / MIB,
+    rates = [[loaded["messages_per_second"] for loaded in pair] for pair in pairs]
+    if not all(alone for alone, _ in rates):
+        raise live.Failed("no message came back in time, though nobody was slow")
+    memory_of = [loaded["server"] for pair in pairs for loaded in pair]
+    return {"alone": statistics.median(alone for alone, _ in rates), "rate": statistics.median(rate for _, rate in rates),
+            "kept": statistics.median(rate / alone for alone, rate in rates),
+            "growth": (max(use["most_bytes"] for use in memory_of) - memory_of[0]["bytes_before"]) / MIB,
             **({"mapped": mapped / MIB} if row.is_weir else {})}
 
 
 def idle(bench, row, case):
     """Each speaks once; what the kernel has of the server's and of its own memory when all is quiet again."""
-    silent = silent_connections(bench.idle)
     with bench.start(row, case) as server, contextlib.ExitStack() as opened:
-        before = slabs()
-        for _ in range(bench.idle):
-            client = opened.enter_context(connect(server.port))
-            converse(client, client)
-        time.sleep(1)
-        took = kernel_memory(before, slabs(), bench.idle, silent)
+        took = kernel.memory(opened, server.port, bench.idle)
         return took | (held(bench.stat(server)) if row.is_weir else {})
 
 
@@ -139,67 +149,6 @@ def held(stat):
     count = sum(stat[name] for name in ("kernel_ring", "kernel_request"))
     size = sum(each["bytes"] * (each["kernel_ring"] + each["kernel_request"]) for each in classes(stat))
     return {"buffers": count, "held": size / MIB}
-
-
-def connect(port):
-    """A socket that leaves nothing behind when it is closed."""
-    client = socket.create_connection(("127.0.0.1", port), PATIENCE)
-    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    return client
-
-
-def converse(client, answers):
-    """16 KiB by `client`, which come back when they went to a server."""
-    client.sendall(SAYS)
-    received = b""
-    while len(received) < len(SAYS):
-        part = answers.recv(len(SAYS))
-        if not part:
-            raise live.Failed("the server closed a connection")
-        received += part
-    if received != SAYS:
-        raise live.Failed("what came back is not what was sent")
-
-
-def slabs():
-    """Objects of each cache of the kernel, and their size; empty for ordinary users, who may not know."""
-    rows = (line.split() for line in machine.text_of("/proc/slabinfo").splitlines()[2:])
-    return {row[0]: (int(row[1]), int(row[3])) for row in rows}
-
-
-def growth_of(before, after, connections):
-    return {name: (count - before.get(name, (0, 0))[0]) / connections for name, (count, _) in after.items()}
-
-
-_silent = {}
-
-
-def silent_connections(most):
-    """Objects a connection where nobody waits for data: two sockets and their files. Measured once."""
-    if not _silent and slabs():
-        count = min(most, (resource.getrlimit(resource.RLIMIT_NOFILE)[0] - FILES_OF_OUR_OWN) // 2)
-        with socket.create_server(("127.0.0.1", 0)) as listener, contextlib.ExitStack() as opened:
-            before = slabs()
-            for _ in range(count):
-                client = opened.enter_context(connect(listener.getsockname()[1]))
-                server = opened.enter_context(listener.accept()[0])
-                converse(client, server)
-                converse(server, client)
-            time.sleep(1)
-            _silent.update(growth_of(before, slabs(), count))
-    return _silent
-
-
-def kernel_memory(before, after, connections, silent):
-    """What a connection that waits has, beyond one that nobody waits for, in whole objects: parts of one are of other
-    doings. A cache may go by the name of another for objects of that size."""
-    growth = growth_of(before, after, connections)
-    more = {name: round(growth[name] - silent.get(name, 0)) for name in growth}
-    more = {name: count for name, count in more.items() if count > 0}
-    if not after:
-        return {}
-    return {"kernel": sum(count * after[name][1] for name, count in more.items()),
-            "objects": ", ".join(f"{count} {name} of {after[name][1]} B" for name, count in sorted(more.items()))}
 
 
 def relayed(bench, row, case):

@@ -17,6 +17,7 @@ sys.path[1:1] = [str(HERE.parent), str(HERE.parent.parent / "tools" / "lib")]
 import cases
 import chart
 import figures
+import kernel
 import live
 import machine
 import page
@@ -24,8 +25,9 @@ import progress
 import servers
 import wanted
 
-FULL = {"rounds": 3, "seconds": 0.75, "warm_up": 0.25, "idle": 10_000, "relayed_idle": 3800, "wakes": 5}
-QUICK = {"rounds": 1, "seconds": 0.2, "warm_up": 0.1, "idle": 1000, "relayed_idle": 300, "wakes": 2}
+FULL = {"rounds": 3, "seconds": 0.75, "warm_up": 0.25, "idle": 10_000, "relayed_idle": 3800, "wakes": 5,
+        "pairs": 25}
+QUICK = {"rounds": 1, "seconds": 0.2, "warm_up": 0.1, "idle": 1000, "relayed_idle": 300, "wakes": 2, "pairs": 1}
 
 
 def file_limit():
@@ -36,21 +38,22 @@ def file_limit():
 
 
 def in_turns(bench, rows, chosen, rounds):
-    """{row: {case: [figures of a round, ...]}}, and what failed. All rows take turns, so that what disturbs one
-    disturbs all; each round begins with another."""
+    """{row: {case: [figures of a round, ...]}}, and what failed. All rows of a case take turns, so that what disturbs
+    one disturbs all; each round begins with another."""
     values, failures = {row.name: {} for row in rows}, []
-    jobs = [(turn, case) for turn in range(rounds) for case in chosen if turn < case.rounds]
-    steps = progress.Progress(len(jobs) * len(rows))
-    for turn, case in jobs:
-        for i in range(len(rows)):
-            row = rows[(turn + i) % len(rows)]
+    jobs = [(turn, case, [row for row in rows if not case.rows or row.name in case.rows])
+            for turn in range(rounds) for case in chosen if turn < case.rounds]
+    steps = progress.Progress(sum(len(measured) for _, _, measured in jobs))
+    for turn, case, measured in jobs:
+        for i in range(len(measured)):
+            row = measured[(turn + i) % len(measured)]
             steps.step(f"round {turn + 1} of {rounds}, {case.name}: {row.name}", i == 0)
             try:
-                measured = case.measure(bench, row, case)
+                took = case.measure(bench, row, case)
             except (live.Failed, OSError, subprocess.TimeoutExpired) as failure:
-                measured = {}
+                took = {}
                 failures.append((row.name, case.name, str(failure)))
-            values[row.name].setdefault(case.name, []).append(measured)
+            values[row.name].setdefault(case.name, []).append(took)
     steps.end()
     return values, failures
 
@@ -64,13 +67,6 @@ def medians_of(values):
                          for name in dict.fromkeys(name for each in rounds for name in each)}
                   for case, rounds in measured.items()}
             for row, measured in values.items()}
-
-
-def add_price(medians, own):
-    """What a strategy costs a busy connection more than the cheapest one."""
-    costs = {row: medians[row]["64"]["cpu"] for row in own if "cpu" in medians[row].get("64", {})}
-    for row, cost in costs.items():
-        medians[row].setdefault("idle", {})["price"] = cost - min(costs.values())
 
 
 def judged(results, goals):
@@ -119,7 +115,7 @@ def notes_of(plan, bench, missing):
         notes.append(f"a short run, of {bench.idle} idle connections only ({bench.relayed_idle} relayed)")
     elif plan["idle"] != bench.idle:
         notes.append(f"{bench.idle} idle connections only: for more, raise `ulimit -n`")
-    if not figures.slabs():
+    if not kernel.slabs():
         notes.append("the kernel's memory is not shown: only root may read /proc/slabinfo")
     return notes
 
@@ -152,16 +148,14 @@ def main():
     plan, load = QUICK if options.quick else FULL, os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="weir-bench-") as folder:
         bench = figures.Bench(options.programs, pathlib.Path(folder), plan["seconds"], plan["warm_up"],
-                              min(plan["idle"], file_limit() - figures.FILES_OF_OUR_OWN), plan["relayed_idle"],
-                              plan["wakes"])
+                              min(plan["idle"], file_limit() - kernel.FILES_OF_OUR_OWN), plan["relayed_idle"],
+                              plan["wakes"], plan["pairs"])
         rows, missing = (servers.relays(options.programs) if options.proxy
                          else (servers.echo_servers(options.programs, bench.output_of), []))
         results = described(options, rows, chosen, plan, notes_of(plan, bench, missing))
         values, failures = in_turns(bench, rows, chosen, plan["rounds"])
     results |= {"load": {"before": load, "after": os.getloadavg()[0]}, "failures": failures,
                 "medians": medians_of(values), "values": values}
-    if not options.proxy:
-        add_price(results["medians"], results["own"])
     results["goals"] = list(judged(results, wanted.PROXY if options.proxy else wanted.RECEIVE))
     write(results, options)
     return 1 if failures else 0

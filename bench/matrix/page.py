@@ -9,8 +9,8 @@ COLUMNS = [  # name of the figure, heading, how it is written
     ("start", "MiB at the start", ".1f"), ("most", "MiB at most", ".1f"), ("after", "MiB idle again", ".1f"),
     ("buffers", "buffers with the kernel", ",.0f"), ("held", "MiB of those", ".1f"),
     ("kernel", "kernel's B a connection", ",.0f"), ("objects", "objects a connection", "s"),
-    ("price", "us a message more than the cheapest strategy, at 64 B", ".2f"),
-    ("alone", "messages/s without the slow", ",.0f"), ("kept", "kept", ".3f"),
+    ("always", "of ring_sized", ".2f"), ("more", "more than that, by pairs", ".2f"),
+    ("alone", "messages/s without the slow", ",.0f"), ("kept", "kept, by pairs", ".3f"),
     ("growth", "MiB more than at the start", ".2f"), ("each", "B a connection", ",.0f"), ("mapped", "pool MiB", ".0f"),
 ]
 
