@@ -100,6 +100,9 @@ class BadInput(unittest.TestCase):
             self.assertLess(len(lines), 3 + time.monotonic() - begin, "at most about one a second")
             with wire.Upstream(port=port) as upstream:
                 self.check_relays(proxy, upstream)
+            proxy.process.terminate()
+            self.assertEqual(proxy.wait(), 0)
+            self.assertRegex(proxy.complaints()[-1], "^weir-proxy: relayed [0-9]+ connections, turned 200 away; ")
 
     def test_no_memory(self):
         def little_address_space():

@@ -23,6 +23,7 @@ Fd make_upstream_socket(const Address& address) {
 void Worker::on_accepted(Fd client) {
   Fd upstream = make_upstream_socket(upstream_);
   if (upstream.get() < 0) {
+    note_turned_away();
     upstream_log_.say("cannot make a socket for the upstream: " + text_of(errno) + "; raise `ulimit -n`");
     return;
   }
@@ -42,6 +43,7 @@ void Worker::on_connected(Outlet& outlet, int result) {
     receiver().start(pair.upstream(), pair.upstream().fd());
     return;
   }
+  note_turned_away();
   upstream_log_.say("upstream " + upstream_.text + ": " + text_of(-result) +
                     "; the client was turned away: is the server running there?");
   pair.upstream().ended = pair.upstream().failed = true;

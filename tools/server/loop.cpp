@@ -97,7 +97,7 @@ void Loop::note_accept(int result) {
   if (result >= 0) {
     Fd client(result);
     send_without_delay(client.get());
-    ++accepted_;
+    ++tally_.accepted;
     return on_accepted(std::move(client));
   }
   accepting_ = false;

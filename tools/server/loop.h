@@ -23,6 +23,13 @@ struct Settings {
   std::chrono::microseconds spin{0};  ///< for which a thread looks for events before it sleeps
 };
 
+/// Connections that were accepted, and of those:
+struct Tally {
+  std::uint64_t accepted = 0;
+  std::uint64_t cut = 0;          ///< the grace time was too short
+  std::uint64_t turned_away = 0;  ///< the upstream was not to be had
+};
+
 /// One thread's share of a server: its io_uring or epoll, its receiver and its listening socket, and what leaves by its
 /// outlets. What is accepted and received, and what ends, is the program's.
 class Loop : private Backend::Events {
@@ -37,9 +44,7 @@ class Loop : private Backend::Events {
   /// Serves until told to finish and nobody is left. Throws Error when the kernel refuses to.
   void run();
 
-  std::uint64_t accepted() const { return accepted_; }
-  /// Connections that the grace time was too short for.
-  std::uint64_t cut() const { return cut_; }
+  const Tally& tally() const { return tally_; }
 
  protected:
   virtual void on_accepted(Fd client) = 0;
@@ -56,7 +61,8 @@ class Loop : private Backend::Events {
   Clock::time_point now() const { return now_; }
   bool finishing() const { return finishing_; }
   bool is_past_grace() const { return now_ > deadline_; }
-  void note_cut() { ++cut_; }
+  void note_cut() { ++tally_.cut; }
+  void note_turned_away() { ++tally_.turned_away; }
 
   void push(Outlet& outlet, Loan&& loan);
   /// Call it after a change of the outbox by others.
@@ -91,8 +97,7 @@ class Loop : private Backend::Events {
   bool finishing_ = false;
   bool accepting_ = false;
   std::size_t queued_ = 0;  ///< in all outboxes
-  std::uint64_t accepted_ = 0;
-  std::uint64_t cut_ = 0;
+  Tally tally_;
   Clock::time_point now_ = Clock::now();
   Clock::time_point deadline_{};
   Clock::time_point next_tick_{};

@@ -22,8 +22,7 @@ struct Worker {
   Fd finish{eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
   std::promise<void> started;  ///< or the reason why not
   std::string failure;
-  std::uint64_t accepted = 0;
-  std::uint64_t cut = 0;
+  Tally tally;
   std::thread thread;
 };
 
@@ -97,8 +96,7 @@ class Workers {
       started = true;
       self.started.set_value();
       loop->run();
-      self.accepted = loop->accepted();
-      self.cut = loop->cut();
+      self.tally = loop->tally();
     } catch (const std::exception& error) {
       self.failure = error.what();
       if (!started) self.started.set_exception(std::current_exception());
@@ -111,20 +109,22 @@ class Workers {
   }
 
   int summarize() {
-    std::uint64_t accepted = 0;
-    std::uint64_t cut = 0;
+    Tally all;
     int status = 0;
     for (const Worker& one : workers_) {
-      accepted += one.accepted;
-      cut += one.cut;
+      all.accepted += one.tally.accepted;
+      all.cut += one.tally.cut;
+      all.turned_away += one.tally.turned_away;
       if (one.failure.empty()) continue;
       say(one.failure);
       status = 1;
     }
     pool_.flush();
-    const std::string late = cut > 0 ? ", of which " + std::to_string(cut) + " were cut when the grace ended" : "";
-    say(std::string(service_.done) + " " + std::to_string(accepted) + " connections" + late +
-        "; all buffers are back: " + (pool_.counts().user == 0 ? "yes" : "NO"));
+    const std::string late =
+        all.cut > 0 ? ", of which " + std::to_string(all.cut) + " were cut when the grace ended" : "";
+    const std::string away = all.turned_away > 0 ? ", turned " + std::to_string(all.turned_away) + " away" : "";
+    say(std::string(service_.done) + " " + std::to_string(all.accepted - all.turned_away) + " connections" + late +
+        away + "; all buffers are back: " + (pool_.counts().user == 0 ? "yes" : "NO"));
     return status;
   }
 
