@@ -58,10 +58,9 @@ class [[nodiscard]] Loan {
   Loan(std::byte* data, std::uint32_t lane, std::uint32_t size) noexcept : data_(data), lane_(lane), size_(size) {}
 
   void drop() noexcept {
-    detail::probe::drop(data_);
     detail::guard_drop(data_, lane_);
     detail::Magazine& magazine = detail::thread_lanes.at(lane_);
-    if (!magazine.push(data_)) [[unlikely]]
+    if (!magazine.drop(data_)) [[unlikely]]
       detail::drop_slowly(data_, detail::thread_lanes.lane_of(magazine));
   }
 
@@ -81,13 +80,18 @@ struct LoanParts {
 
   /// A loan of a buffer that a user has already, taken apart before.
   Loan join() const noexcept { return {data, lane, size}; }
-  /// A loan of a buffer from the pool; an empty one of none.
+  /// A loan of a buffer that the pool lends now; an empty one of none.
   Loan lend() const noexcept {
     if (data != nullptr) {
       probe::lend(data, size);
       guard_lend(data, lane);
     }
     return join();
+  }
+  /// A loan of a buffer that the magazine lent.
+  static Loan lent(std::byte* buffer, const Magazine& magazine) noexcept {
+    guard_lend(buffer, magazine.lane);
+    return LoanParts{buffer, magazine.lane, magazine.bytes}.join();
   }
   static LoanParts take(Loan&& loan) noexcept { return {std::exchange(loan.data_, nullptr), loan.lane_, loan.size_}; }
   static std::uint32_t lane_of(const Loan& loan) noexcept { return loan.lane_; }

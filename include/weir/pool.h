@@ -118,10 +118,10 @@ class Pool {
   std::uint64_t small_lane(std::size_t bytes) const noexcept { return lane_of_[(bytes + kGranule - 1) / kGranule]; }
   Loan lend_of(std::uint64_t lane) noexcept {
     detail::Magazine& magazine = detail::thread_home_lanes.at(lane);
-    std::byte* const buffer = magazine.pop();
+    std::byte* const buffer = magazine.lend();
     if (buffer == nullptr) [[unlikely]]
       return lend_slowly(detail::thread_home_lanes.lane_of(magazine)).lend();
-    return detail::LoanParts{buffer, magazine.lane, magazine.bytes}.lend();
+    return detail::LoanParts::lent(buffer, magazine);
   }
   detail::LoanParts lend_large(std::size_t bytes) noexcept;
   std::uint32_t lane_for(std::size_t bytes) const noexcept;
@@ -155,10 +155,10 @@ class NodeLane {
   /// A buffer of that node; empty when it has none, whatever the others have.
   Loan lend() noexcept {
     detail::Magazine& magazine = detail::thread_lanes.at(lane_);
-    std::byte* const buffer = magazine.pop();
+    std::byte* const buffer = magazine.lend();
     if (buffer == nullptr) [[unlikely]]
       return lend_slowly().lend();
-    return detail::LoanParts{buffer, magazine.lane, magazine.bytes}.lend();
+    return detail::LoanParts::lent(buffer, magazine);
   }
 
  private:

@@ -1,16 +1,25 @@
 #include <weir/loan.h>
 
+#include <cstring>
+
 // Loans taken apart and put together many at a time: two of them make one pair of pointers and one of lanes and sizes.
 
 namespace weir::detail {
 namespace {
 
-using Pair = std::uint64_t __attribute__((vector_size(16), aligned(8), may_alias));
-using Quad = std::uint32_t __attribute__((vector_size(16), aligned(8), may_alias));
+using Pair = std::uint64_t __attribute__((vector_size(16)));
+using Quad = std::uint32_t __attribute__((vector_size(16)));
 
 constexpr std::size_t kBlock = 8;
 
-Pair& pair_at(void* where) { return *static_cast<Pair*>(where); }
+// Not by a reference to a less aligned Pair: clang would take it for aligned.
+Pair load(const void* where) {
+  Pair pair;
+  std::memcpy(&pair, where, sizeof pair);
+  return pair;
+}
+
+void store(void* where, Pair pair) { std::memcpy(where, &pair, sizeof pair); }
 
 /// Copies the buffers of a block of loans. False, with the loans as they are, when one may be empty or of another lane.
 bool copy_block(Loan* loans, std::uint32_t lane, std::byte** buffers) {
@@ -18,10 +27,10 @@ bool copy_block(Loan* loans, std::uint32_t lane, std::byte** buffers) {
   Quad zero{0, 0, 0, 0};
 #pragma GCC unroll 4
   for (std::size_t i = 0; i < kBlock; i += 2) {
-    const Pair first = pair_at(loans + i);
-    const Pair second = pair_at(loans + i + 1);
+    const Pair first = load(loans + i);
+    const Pair second = load(loans + i + 1);
     const Pair both = __builtin_shufflevector(first, second, 0, 2);
-    pair_at(buffers + i) = both;
+    store(buffers + i, both);
     strange |= __builtin_shufflevector(first, second, 1, 3) ^ Pair { lane, lane };
     zero |= reinterpret_cast<Quad>(reinterpret_cast<Quad>(both) == Quad{0, 0, 0, 0});
   }
@@ -40,9 +49,9 @@ void LoanParts::fill(std::span<Loan> loans, std::byte* const* buffers, std::uint
   for (; done + 2 <= loans.size(); done += 2) {
     probe::lend(buffers[done], size);
     probe::lend(buffers[done + 1], size);
-    const Pair both = pair_at(const_cast<std::byte**>(buffers + done));
-    pair_at(&loans[done]) = __builtin_shufflevector(both, Pair{tail, tail}, 0, 2);
-    pair_at(&loans[done + 1]) = __builtin_shufflevector(both, Pair{tail, tail}, 1, 3);
+    const Pair both = load(buffers + done);
+    store(&loans[done], __builtin_shufflevector(both, Pair{tail, tail}, 0, 2));
+    store(&loans[done + 1], __builtin_shufflevector(both, Pair{tail, tail}, 1, 3));
   }
   if (done < loans.size()) probe::lend(buffers[done], size);
   if (done < loans.size()) loans[done] = LoanParts{buffers[done], lane, size}.join();
@@ -54,7 +63,7 @@ std::size_t LoanParts::empty(std::span<Loan> loans, std::uint32_t lane, std::byt
 #pragma GCC unroll 8
     for (std::size_t i = 0; i < kBlock; ++i) {
       probe::drop(buffers[done + i]);
-      pair_at(&loans[done + i]) = Pair{0, 0};
+      store(&loans[done + i], Pair{0, 0});
     }
   }
   for (; done < loans.size() && loans[done] && lane_of(loans[done]) == lane; ++done) {

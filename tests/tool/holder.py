@@ -27,6 +27,11 @@ def environment(**options):
     return {name: value for name, value in os.environ.items() if not name.startswith("WEIR_")} | options
 
 
+def held_environment(**options):
+    """A holder's."""
+    return environment(**{"WEIR_BYTES": "16m", "WEIR_PAGES": "4k", "WEIR_RING_ENTRIES": "8", "WEIR_RECV": "ring"} | options)
+
+
 def weir(*arguments, path=WEIR, env=None, **identity):
     return subprocess.run([path, *map(str, arguments)], capture_output=True, text=True, timeout=PATIENCE, check=False,
                           env=env or environment(), **identity)
@@ -48,9 +53,8 @@ class Holder:
     """A running holder.cpp. Leaving its context ends it and its child."""
 
     def __init__(self, *arguments, prefix=(), **options):
-        env = environment(**{"WEIR_BYTES": "16m", "WEIR_PAGES": "4k", "WEIR_RING_ENTRIES": "8", "WEIR_RECV": "ring"} | options)
         self.process = subprocess.Popen([*prefix, HOLDER, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        text=True, env=env)
+                                        text=True, env=held_environment(**options))
         self.pid = self.process.pid
         word, *numbers = self.process.stdout.readline().split() or ["nothing"]
         if word != "ready":

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <weir/detail/probe.h>
+
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -47,32 +49,60 @@ struct Magazine {
   std::uint64_t count() const noexcept { return count_of(state.load(std::memory_order_relaxed)); }
   std::uint64_t lends() const noexcept { return lends_of(state.load(std::memory_order_relaxed)); }
 
-  /// The newest buffer; nullptr when there is none.
+  /// Lends the newest buffer; nullptr when there is none.
+  std::byte* lend() noexcept {
+    const std::uint64_t before = state.load(std::memory_order_relaxed);
+    std::byte* const buffer = newest(before);
+    if (buffer != nullptr) probe::lend_and_store(buffer, bytes, state, after_lend(before));
+    return buffer;
+  }
+
+  /// Drops a buffer. False when it is full, or takes nothing: the buffer is then dropped, but elsewhere.
+  bool drop(std::byte* buffer) noexcept {
+    const std::uint64_t before = state.load(std::memory_order_relaxed);
+    if (!probe::drop_if_below(buffer, count_of(before), capacity)) [[unlikely]]
+      return false;
+    put(buffer, before);
+    return true;
+  }
+
+  /// As lend(), but what lends the buffer has its own probe.
   std::byte* pop() noexcept {
     const std::uint64_t before = state.load(std::memory_order_relaxed);
+    std::byte* const buffer = newest(before);
+    if (buffer != nullptr) state.store(after_lend(before), std::memory_order_relaxed);
+    return buffer;
+  }
+
+  /// As drop(), of a buffer that was dropped already.
+  bool push(std::byte* buffer) noexcept {
+    const std::uint64_t before = state.load(std::memory_order_relaxed);
+    if (count_of(before) >= capacity.load(std::memory_order_relaxed)) return false;
+    put(buffer, before);
+    return true;
+  }
+
+ private:
+  static std::uint64_t after_lend(std::uint64_t before) noexcept { return before + kOneLend - 1; }
+
+  std::byte* newest(std::uint64_t before) const noexcept {
     const std::uint64_t count = count_of(before);
     if (count == 0) [[unlikely]]
       return nullptr;
     std::byte* const buffer = buffers[count - 1];
     if (buffer == nullptr) __builtin_unreachable();
-    state.store(before + kOneLend - 1, std::memory_order_relaxed);
     return buffer;
   }
 
-  /// False when it is full, or takes nothing.
-  bool push(std::byte* buffer) noexcept {
-    const std::uint64_t before = state.load(std::memory_order_relaxed);
+  void put(std::byte* buffer, std::uint64_t before) noexcept {
     const std::uint64_t count = count_of(before);
-    if (count >= capacity.load(std::memory_order_relaxed)) [[unlikely]]
-      return false;
-    // A buffer lent and dropped again is still in its slot: without a store, the next pop need not wait for one.
+    // A buffer lent and dropped again is still in its slot: without a store, the next lend need not wait for one.
     if (buffers[count] != buffer) [[unlikely]] {
       std::uint64_t place = count;
       asm("" : "+r"(place));  // so that its address is made only here
       buffers[place] = buffer;
     }
     state.store(before + 1, std::memory_order_relaxed);
-    return true;
   }
 };
 static_assert(sizeof(Magazine) == kMagazineBytes);
