@@ -34,6 +34,7 @@ bool Parking::wait() noexcept {
 }
 
 void Parking::stop_waiting() noexcept {
+  if (depots_.front() == nullptr) return;  // as at nearly every turn
   for (std::size_t i = 0; i < depots_.size(); ++i) {
     if (depots_[i] != nullptr) depots_[i]->stop_waiting(waiters_[i]);
     depots_[i] = nullptr;
