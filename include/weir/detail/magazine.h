@@ -60,7 +60,7 @@ struct Magazine {
   /// Drops a buffer. False when it is full, or takes nothing: the buffer is then dropped, but elsewhere.
   bool drop(std::byte* buffer) noexcept {
     const std::uint64_t before = state.load(std::memory_order_relaxed);
-    if (!probe::drop_if_below(buffer, count_of(before), capacity)) [[unlikely]]
+    if (!probe::drop_if_below(buffer, count_of(before), capacity.load(std::memory_order_relaxed))) [[unlikely]]
       return false;
     put(buffer, before);
     return true;

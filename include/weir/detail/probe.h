@@ -70,18 +70,18 @@ inline void lend_and_store(const std::byte* buffer, std::uint32_t bytes, std::at
 #endif
 }
 
-/// drop() of a buffer towards a magazine; whether its count is below its capacity.
-inline bool drop_if_below(const std::byte* buffer, std::uint64_t count,
-                          const std::atomic<std::uint64_t>& capacity) noexcept {
+/// drop() of a buffer towards a magazine; whether its count is below its capacity. Both are in registers: a capacity
+/// that is compared where it lies would be an instruction less a drop, but take a tenth longer.
+inline bool drop_if_below(const std::byte* buffer, std::uint64_t count, std::uint64_t capacity) noexcept {
 #ifdef __x86_64__
   bool below;
   WEIR_PROBE_ON(
       "cmp {%[capacity], %[count]|%[count], %[capacity]}", "drop",
-      "8@%[buffer]", [below] "=@ccb"(below), [count] "r"(count), [capacity] "m"(capacity), [buffer] "r"(buffer));
+      "8@%[buffer]", [below] "=@ccb"(below), [count] "r"(count), [capacity] "r"(capacity), [buffer] "r"(buffer));
   return below;
 #else
   drop(buffer);
-  return count < capacity.load(std::memory_order_relaxed);
+  return count < capacity;
 #endif
 }
 
