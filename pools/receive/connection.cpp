@@ -80,7 +80,7 @@ void Connection::note_taken(int result, std::uint32_t capacity, os::Time now) no
 
 void Connection::note_data(os::Time now) noexcept {
   const os::Time::duration longest = 4 * often(*strategy);  // an hour of silence shall not count for more than a moment
-  pause += std::chrono::duration_cast<Pause>((std::min(now - active, longest) - pause) / 4);
+  pause = std::chrono::duration_cast<Pause>(pause + (std::min(now - active, longest) - pause) / 4);
   active = now;
   has_data = false;
   silent = false;
