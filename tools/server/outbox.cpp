@@ -81,17 +81,14 @@ void Outbox::sent(int result) {
 }
 
 void Outbox::discard() {
-  if (in_flight()) {
-    drop_from(queue_->first + queue_->in_flight);
-  } else {
+  if (!in_flight()) {
     queue_ = nullptr;
+    return;
   }
-}
-
-void Outbox::drop_from(std::size_t index) {
-  std::vector<Loan>& loans = queue_->loans;
-  for (std::size_t i = index; i < loans.size(); ++i) queue_->size -= size_of(loans[i]);
-  loans.resize(std::min(index, loans.size()));
+  while (queue_->loans.size() > queue_->in_flight) {  // which are the first ones
+    queue_->size -= size_of(queue_->loans.back());
+    queue_->loans.pop_back();
+  }
 }
 
 int Outlet::try_send() const {

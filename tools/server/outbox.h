@@ -58,7 +58,6 @@ class Outbox {
   static QueueHold take_queue();
   static std::uint32_t size_of(const Loan& loan);
   iovec rest_of(std::size_t index) const;
-  void drop_from(std::size_t index);
 
   QueueHold queue_;
 };
