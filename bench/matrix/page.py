@@ -55,7 +55,10 @@ def of_goals(results):
 
 def of_choice(results):
     titles, rows = choice.table(results)
-    return ["A server does not know its clients beforehand, so what serves all of them by itself must be far from the "
+    if not rows:
+        return []
+    return ["", "## The choice of a strategy", "",
+            "A server does not know its clients beforehand, so what serves all of them by itself must be far from the "
             "best in no case. How many times the best strategy's figure each one has: CPU a message, the median time of "
             "a wake, the memory idle again, and p50 of one connection that spins; their geometric mean, and the worst. "
             "Where the kernel has multishot receives (Linux 6.0), auto is ring_adaptive: what they differ by is what the "
@@ -78,7 +81,7 @@ def markdown(results):
     if results["goals"]:
         lines += ["", "## Goals", "", *of_goals(results)]
     if len(results["own"]) > 1:
-        lines += ["", "## The choice of a strategy", "", *of_choice(results)]
+        lines += of_choice(results)
     for case, title in results["cases"].items():
         lines += ["", f"## {case}: {title}", "", *of_case(results, case)]
     return "\n".join(lines) + "\n"
