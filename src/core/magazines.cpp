@@ -20,7 +20,9 @@ void drop_to_depot(std::byte* data, Depot& depot) {
 }
 
 /// A magazine of another node's lane only collects: all of it travels home when it is full.
-bool is_home(const Magazine& magazine) { return &thread_home_lanes.at(magazine.lane) == &magazine; }
+bool is_home(const Magazine& magazine) {
+  return &thread_home_lanes.at(magazine.lane % (kLanesPerNode * kMagazineBytes)) == &magazine;
+}
 
 }  // namespace
 
