@@ -15,6 +15,10 @@ namespace {
 // A table of zeros for threads that have no magazines: reading it costs no memory, and nobody writes to it.
 alignas(4096) constinit std::array<std::byte, kLaneTableBytes> no_magazines{};
 
+/// So many threads have left their place. Who found none looks again only when this has changed, so that the threads
+/// beyond the last place share no lock.
+constinit std::atomic<std::uint64_t> places_left{0};
+
 /// Set when the thread's other thread-local objects may still drop loans, but it has no magazines any more.
 constinit thread_local bool thread_ended = false;
 
@@ -35,6 +39,7 @@ class ThreadPlace {
     thread_ended = true;
   }
 
+  bool has_magazines() const noexcept { return record_ != nullptr; }
   bool enter() noexcept;
   Magazine* set_up(Depot& depot) noexcept;
   void for_each(void (*visit)(Magazine&, Depot&)) noexcept;
@@ -42,6 +47,7 @@ class ThreadPlace {
 
  private:
   void leave() noexcept;
+  bool look_for_place() noexcept;
 
   /// Bytes of a pool that the magazines may have grown to hold.
   struct Kept {
@@ -52,10 +58,19 @@ class ThreadPlace {
   ThreadRecord* record_ = nullptr;
   std::array<Magazine, kLanes>* magazines_ = nullptr;
   std::array<Kept, kMaxPools> kept_{};
+  std::uint64_t none_since_ = UINT64_MAX;  ///< what places_left was when there was no place
 };
 
 bool ThreadPlace::enter() noexcept {
   if (record_ != nullptr) return true;
+  const std::uint64_t left = places_left.load(std::memory_order_relaxed);
+  if (none_since_ == left) return false;
+  const bool found = look_for_place();
+  if (!found) none_since_ = left;
+  return found;
+}
+
+bool ThreadPlace::look_for_place() noexcept {
   const std::lock_guard lock(registry_mutex());
   Segment& all = segment();
   const auto free = std::find_if(all.threads.begin(), all.threads.end(), [](const ThreadRecord& record) {
@@ -108,6 +123,7 @@ void ThreadPlace::leave() noexcept {
   detach_thread();
   record_->id.store(0, std::memory_order_release);
   record_ = nullptr;
+  places_left.fetch_add(1, std::memory_order_relaxed);
 }
 
 thread_local ThreadPlace place;
@@ -120,7 +136,7 @@ constinit thread_local LaneTable thread_home_lanes{no_magazines.data()};
 Magazine* own_magazine(Depot& depot) noexcept { return !thread_ended && place.enter() ? place.set_up(depot) : nullptr; }
 
 void flush_own_magazines() noexcept {
-  if (thread_ended || is_fork_child()) return;
+  if (thread_ended || !place.has_magazines() || is_fork_child()) return;
   const std::lock_guard lock(registry_mutex());  // a pool that ends meanwhile would take its depots away
   place.for_each([](Magazine& magazine, Depot& depot) { depot.empty(magazine); });
 }

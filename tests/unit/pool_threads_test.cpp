@@ -3,8 +3,11 @@
 
 #include <atomic>
 #include <barrier>
+#include <chrono>
+#include <future>
 #include <latch>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <thread>
 #include <vector>
@@ -107,6 +110,43 @@ TEST(PoolThreads, ThreeHundredAtOnce) {
   EXPECT_EQ(wrong, 0);
   expect_law(pool, 0);
   EXPECT_TRUE(pool.lend(1));
+}
+
+/// It must not wait for a lock that all of the process have in common.
+TEST(PoolThreads, WithoutAPlaceGoesStraightToTheDepot) {
+  Pool pool(small_options(8u << 20));
+  std::latch placed(detail::kMaxThreads);
+  std::latch done(1);
+  std::vector<std::thread> threads;
+  for (std::uint32_t i = 0; i < detail::kMaxThreads; ++i) {
+    threads.emplace_back([&] {
+      { const Loan loan = pool.lend(512); }
+      placed.count_down();
+      done.wait();
+    });
+  }
+  placed.wait();
+  std::latch looked(1);
+  std::latch locked(1);
+  std::promise<int> lent;
+  threads.emplace_back([&] {
+    { const Loan loan = pool.lend(512); }  // it looks for a place once
+    looked.count_down();
+    locked.wait();
+    int count = 0;
+    for (int i = 0; i < 100; ++i) count += static_cast<bool>(pool.lend(512));
+    lent.set_value(count);
+  });
+  looked.wait();
+  {
+    const std::lock_guard lock(detail::registry_mutex());
+    locked.count_down();
+    std::future<int> count = lent.get_future();
+    EXPECT_EQ(count.wait_for(std::chrono::seconds(20)), std::future_status::ready);
+  }
+  done.count_down();
+  for (std::thread& thread : threads) thread.join();
+  expect_law(pool, 0);
 }
 
 TEST(PoolThreads, NoBufferHidesFromASmallPool) {
