@@ -105,6 +105,7 @@ void World::close(Peer& peer) {
   kernel_.submit();
   kernel_.close(peer.fd);
   peer.ended = true;
+  forget_retired();
 }
 
 void World::remove(Peer& peer) {
@@ -113,6 +114,7 @@ void World::remove(Peer& peer) {
   std::erase_if(peers_, [&](const auto& each) { return each.get() == &peer; });
   kernel_.submit();
   if (open) kernel_.close(fd);
+  forget_retired();
 }
 
 void World::pause() {

@@ -169,6 +169,7 @@ void World::replace_receiver() {
   drain(*receivers_[index]);
   const Receiver* const gone = receivers_[index].get();
   receivers_[index] = nullptr;
+  note_unfinished();
   drop_all();  // a ring needs memory
   receivers_[index] = make_receiver(index);
   for (const auto& each : peers_) {
