@@ -58,24 +58,27 @@ void Connection::note_poll(int result) noexcept {
 }
 
 void Connection::note_receive(int result, std::uint32_t capacity, bool ended, os::Time now) noexcept {
-  const bool waited = request == Request::wait || request == Request::from_ring;
   if (ended) note_end(result);
   if (result > 0) {
     predictor.observe(static_cast<std::uint32_t>(result), capacity);
     note_data(now);
   } else if (result == -EAGAIN) {
-    has_data = false;
-    silent = silent || waited;  // a file that does not block
+    note_nothing();
   } else if (result == -ENOBUFS) {
     has_data = true;
   }
 }
 
 void Connection::note_taken(int result, std::uint32_t capacity, os::Time now) noexcept {
-  has_data = false;
+  note_nothing();
   if (result <= 0) return;
   predictor.observe(static_cast<std::uint32_t>(result), capacity);
   note_data(now);
+}
+
+void Connection::note_nothing() noexcept {
+  has_data = false;
+  silent = true;
 }
 
 void Connection::note_data(os::Time now) noexcept {

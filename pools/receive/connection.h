@@ -81,6 +81,9 @@ struct Connection {
   void note_receive(int result, std::uint32_t capacity, bool ended, os::Time now) noexcept;
   /// A receive of what a poll has told of, outside of any request.
   void note_taken(int result, std::uint32_t capacity, os::Time now) noexcept;
+  /// What said that there is data was wrong, as -ENOBUFS is at times: a receive would find its ring empty again and
+  /// again while others are faster, so a poll waits for data.
+  void note_nothing() noexcept;
 
  private:
   bool waits_by_receive() const noexcept;

@@ -221,7 +221,7 @@ int ReceiverState::park(std::uint32_t slot) noexcept {
     note_parked();
     probe::park(options_.name.c_str(), connections_[slot].fd);
   } else {
-    connections_[slot].has_data = false;
+    connections_[slot].note_nothing();
   }
   return there;
 }
