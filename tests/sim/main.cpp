@@ -9,8 +9,11 @@
 #include <cstdio>
 #include <cstring>
 #include <optional>
+#include <random>
+#include <span>
 #include <string_view>
 
+#include "sim/known_seeds.h"
 #include "sim/report.h"
 #include "sim/world.h"
 
@@ -20,23 +23,25 @@ namespace {
 
 using namespace weir::sim;
 
-constexpr const char* kUsage = R"(Usage: weir-sim [--seeds N] [--start S] [--trace]
+constexpr const char* kUsage = R"(Usage: weir-sim [--seeds N] [--start S | --soak] [--trace]
 
-Runs weir's receive engine, unchanged, on a simulated kernel: N worlds (10000), which follow from the seeds S (1) and
-up, each with its kernel version, pool, connections, races and shortages. After every step it checks that no buffer
-is lost or in two hands, that every byte arrives once and in order, that every request ends and that nobody waits for
-ever.
+Runs weir's receive engine, unchanged, on a simulated kernel: the worlds that once failed, and N more (10000), which
+follow from the seeds 1 and up, each with its kernel version, pool, connections, races and shortages. After every step
+it checks that no buffer is lost or in two hands, that every byte arrives once and in order, that every request ends and
+that nobody waits for ever.
 
   --seeds N   how many worlds
-  --start S   seed of the first
+  --start S   from this seed on, without those that once failed
+  --soak      a million, from a random seed far from those that were tried before; it is printed
   --trace     print each step
 
 Exits with 0 when all held, with 1 and the seed at the first violation, and with 2 when it was called wrongly.
 )";
 
 struct Arguments {
-  std::uint64_t seeds = 10'000;
-  std::uint64_t start = 1;
+  std::optional<std::uint64_t> seeds{};
+  std::optional<std::uint64_t> start{};
+  bool soak = false;
   bool trace = false;
 };
 
@@ -55,11 +60,9 @@ std::uint64_t number_of(const char* option, std::string_view text) {
 }
 
 Arguments arguments_of(int count, char** words) {
-  constexpr option kOptions[] = {{"seeds", required_argument, nullptr, 'n'},
-                                 {"start", required_argument, nullptr, 's'},
-                                 {"trace", no_argument, nullptr, 't'},
-                                 {"help", no_argument, nullptr, 'h'},
-                                 {}};
+  constexpr option kOptions[] = {{"seeds", required_argument, nullptr, 'n'}, {"start", required_argument, nullptr, 's'},
+                                 {"soak", no_argument, nullptr, 'f'},        {"trace", no_argument, nullptr, 't'},
+                                 {"help", no_argument, nullptr, 'h'},        {}};
   Arguments arguments;
   for (int option = 0; (option = getopt_long(count, words, "h", kOptions, nullptr)) != -1;) {
     switch (option) {
@@ -68,6 +71,9 @@ Arguments arguments_of(int count, char** words) {
         break;
       case 's':
         arguments.start = number_of("--start takes a number, not ", optarg);
+        break;
+      case 'f':
+        arguments.soak = true;
         break;
       case 't':
         arguments.trace = true;
@@ -80,6 +86,7 @@ Arguments arguments_of(int count, char** words) {
     }
   }
   if (optind < count) misused("no argument is taken: ", words[optind]);
+  if (arguments.soak && arguments.start) misused("--soak chooses the start, ", "which --start names");
   return arguments;
 }
 
@@ -134,6 +141,37 @@ void run(std::uint64_t seed, bool traced) {
   if (random.chance(30)) world.run_short();
   if (random.chance(70)) world.settle();
   world.end();
+  if (traced) {
+    std::printf("seed %llu: %016llx\n", static_cast<unsigned long long>(seed),
+                static_cast<unsigned long long>(digest()));
+  }
+}
+
+/// So far from 0 that no seeds from there on have been run before.
+std::uint64_t far_start() {
+  std::random_device device;
+  const std::uint64_t start = (std::uint64_t{device()} << 32 | device()) >> 1;
+  std::printf("seeds from %llu on\n", static_cast<unsigned long long>(start));
+  return start;
+}
+
+/// Those that are run: `known` first, and `count` from `start` on.
+struct Seeds {
+  std::span<const KnownSeed> known{};
+  std::uint64_t start;
+  std::uint64_t count;
+
+  std::uint64_t size() const { return known.size() + count; }
+  std::uint64_t operator[](std::uint64_t i) const {
+    return i < known.size() ? known[i].seed : start + (i - known.size());
+  }
+};
+
+Seeds seeds_of(const Arguments& arguments) {
+  if (arguments.soak) return {.start = far_start(), .count = arguments.seeds.value_or(1'000'000)};
+  const std::uint64_t count = arguments.seeds.value_or(10'000);
+  if (arguments.start) return {.start = *arguments.start, .count = count};
+  return {.known = kKnownSeeds, .start = 1, .count = count};
 }
 
 /// A line now and then; on a terminal, one line that is written over.
@@ -157,21 +195,20 @@ class Progress {
   std::chrono::steady_clock::time_point told_ = std::chrono::steady_clock::now();
 };
 
+void run_all(const Seeds& seeds, bool traced) {
+  Progress progress(seeds.size());
+  for (std::uint64_t done = 0; done < seeds.size() && interrupted == 0;) {
+    run(seeds[done], traced);
+    progress.tell(++done);
+  }
+}
+
 }  // namespace
 
 int main(int count, char** words) {
   const Arguments arguments = arguments_of(count, words);
   std::signal(SIGINT, [](int) { interrupted = 1; });
   watch_for_crashes();
-  Progress progress(arguments.seeds);
-  std::uint64_t done = 0;
-  while (done < arguments.seeds && interrupted == 0) {
-    run(arguments.start + done, arguments.trace);
-    ++done;
-    if (arguments.trace)
-      std::printf("seed %llu: %016llx\n", static_cast<unsigned long long>(arguments.start + done - 1),
-                  static_cast<unsigned long long>(digest()));
-    progress.tell(done);
-  }
+  run_all(seeds_of(arguments), arguments.trace);
   return interrupted == 0 ? 0 : 128 + SIGINT;
 }
