@@ -1,11 +1,13 @@
 #!/usr/bin/python3
 """`weir export` says what `weir stat` says, in the formats of Prometheus, once and by HTTP."""
 import contextlib
+import gzip
 import json
 import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import time
 import unittest
@@ -191,9 +193,76 @@ class HttpTest(unittest.TestCase):
         with Holder() as held, Exporter(held.pid) as exporter:
             address = exporter.url.split("/")[2]
             answer = weir("export", held.pid, "--listen", address)
-            self.assertEqual((answer.returncode, answer.stderr),
-                             (1, f"weir: cannot listen at {address}: is the port taken, or the address not here?\n"))
+            self.assertEqual(answer.returncode, 1)
+            self.assertRegex(answer.stderr, rf"\Aweir: cannot listen at {address}: the port is in use [^\n]+\n\Z")
 
+    def test_head_and_gzip(self):
+        with Holder() as held, Exporter(held.pid) as exporter:
+            plain = exporter.get()[2]
+            for method, encoding in (("GET", "gzip"), ("HEAD", "gzip"), ("HEAD", "identity"), ("GET", "gzip;q=0")):
+                request = urllib.request.Request(exporter.url, method=method, headers={"Accept-Encoding": encoding})
+                with urllib.request.urlopen(request, timeout=holder.PATIENCE) as reply:
+                    body, packed = reply.read(), reply.headers["Content-Encoding"] == "gzip"
+                self.assertEqual((reply.status, packed), (200, encoding == "gzip"))
+                self.assertEqual(reply.headers["Content-Type"], "text/plain; version=0.0.4; charset=utf-8")
+                if method == "HEAD":
+                    self.assertEqual(body, b"")
+                    self.assertGreater(int(reply.headers["Content-Length"]), 100)
+                else:
+                    self.assertEqual(samples((gzip.decompress(body) if packed else body).decode()), samples(plain))
+
+    def test_body_of_what_is_refused(self):
+        """All of it is read, however large, so that the answer is not lost with a reset."""
+        with Holder() as held, Exporter(held.pid) as exporter:
+            port = int(exporter.url.split(":")[2].split("/")[0])
+            with socket.create_connection(("127.0.0.1", port), timeout=holder.PATIENCE) as client:
+                size = 1 << 20
+                client.sendall(b"POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size + bytes(size))
+                self.assertTrue(client.recv(1000).startswith(b"HTTP/1.1 405 "))
+
+
+class ManyConnectionsTest(unittest.TestCase):
+    """They say nothing, or say it slowly: neither keeps a scrape waiting, nor the end."""
+
+    def crowd(self, exporter, count):
+        """So many that are silent, have been answered once, or are in the middle of their headers, a third of each."""
+        address = ("127.0.0.1", int(exporter.url.split(":")[2].split("/")[0]))
+        answered = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
+        slow = b"GET /metrics HTTP/1.1\r\nHost: x\r\n"
+        connections = []
+        for number in range(count):
+            connections.append(self.enterContext(socket.create_connection(address, timeout=holder.PATIENCE)))
+            connections[-1].sendall((b"", answered, slow)[number % 3])
+        return connections
+
+    def go_on(self, connections):
+        """Each slow one says a bit more of its headers; some may have been closed."""
+        for connection in connections[2::3]:
+            with contextlib.suppress(OSError):
+                connection.sendall(b"X: y\r\n")
+
+    def check(self, count):
+        with Holder() as held, Exporter(held.pid) as exporter:
+            connections = self.crowd(exporter, count)
+            for _ in range(3):
+                self.go_on(connections)
+                self.assertEqual(exporter.get()[0], 200)
+            exporter.process.send_signal(signal.SIGTERM)
+            deadline = time.monotonic() + holder.PATIENCE
+            while exporter.process.poll() is None:
+                self.assertLess(time.monotonic(), deadline, "it waits for connections that are slow")
+                self.go_on(connections)
+                time.sleep(0.05)
+            self.assertEqual(exporter.process.returncode, 0)
+
+    def test_two_hundred(self):
+        self.check(210)
+
+    def test_more_than_it_keeps(self):
+        self.check(600)
+
+
+class ProcessesTest(unittest.TestCase):
     def test_process_that_goes(self):
         with contextlib.ExitStack() as stack:
             held = stack.enter_context(Holder())

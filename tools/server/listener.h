@@ -18,6 +18,8 @@ class Fd {
   }
   ~Fd();
   int get() const { return fd_; }
+  /// Somebody else closes it.
+  int release() { return std::exchange(fd_, -1); }
 
  private:
   int fd_ = -1;

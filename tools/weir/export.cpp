@@ -1,22 +1,18 @@
 #include <fmt/format.h>
-#include <httplib.h>
-#include <sys/socket.h>
+#include <weir/error.h>
 
 #include <csignal>
 #include <cstdio>
-#include <thread>
 
 #include "borrows.h"
 #include "commands.h"
 #include "failure.h"
+#include "http_server.h"
 #include "metrics.h"
-#include "server/address.h"
+#include "server/listener.h"
 
 namespace weir::tool {
 namespace {
-
-constexpr std::size_t kScrapersAtOnce = 4;
-constexpr auto kPlain = "text/plain; charset=utf-8";
 
 /// Of the process as it is now: it is looked for anew each time.
 std::string read_metrics(const Target& target, MetricFormat format) {
@@ -31,79 +27,47 @@ const char* content_type(MetricFormat format) {
                                              : "text/plain; version=0.0.4; charset=utf-8";
 }
 
-bool asks_for_openmetrics(const httplib::Request& request) {
-  return request.get_header_value("Accept").find("application/openmetrics-text") != std::string::npos;
+bool asks_for_openmetrics(const HttpRequest& request) {
+  return request.accept.find("application/openmetrics-text") != std::string_view::npos;
 }
 
-void answer(const Target& target, MetricFormat format, httplib::Response& response) {
-  constexpr int kUnavailable = 503;
+HttpReply scrape(const Target& target, MetricFormat format) {
+  constexpr unsigned kUnavailable = 503;
   try {
-    response.set_content(read_metrics(target, format), content_type(format));
+    return {.type = content_type(format), .text = read_metrics(target, format)};
   } catch (const Failure& failure) {
-    response.status = kUnavailable;
-    response.set_content(std::string(failure.what()) + "\n", kPlain);
+    return {.status = kUnavailable, .text = std::string(failure.what()) + "\n"};
   }
 }
 
-/// What is asked otherwise than by GET or HEAD is refused at once.
-httplib::Server::HandlerResponse refuse_writes(const httplib::Request& request, httplib::Response& response) {
-  constexpr int kNotAllowed = 405;
-  if (request.method == "GET" || request.method == "HEAD") return httplib::Server::HandlerResponse::Unhandled;
-  response.status = kNotAllowed;
-  response.set_header("Allow", "GET, HEAD");
-  response.set_content("only GET is answered, at /metrics\n", kPlain);
-  return httplib::Server::HandlerResponse::Handled;
+HttpReply answer(const Target& target, MetricFormat format, const HttpRequest& request) {
+  constexpr unsigned kNotFound = 404;
+  if (request.path == "/metrics")
+    return scrape(target, asks_for_openmetrics(request) ? MetricFormat::openmetrics : format);
+  return {.status = request.path == "/" ? 200 : kNotFound, .text = "weir export: the metrics are at /metrics\n"};
 }
 
-/// One that stops at SIGINT or SIGTERM.
-class Exporter {
- public:
-  explicit Exporter(const std::string& address) : address_(address) {
-    sigemptyset(&ends_);
-    sigaddset(&ends_, SIGINT);
-    sigaddset(&ends_, SIGTERM);
-    pthread_sigmask(SIG_BLOCK, &ends_, nullptr);
-    server_.set_socket_options([](int fd) {  // not SO_REUSEPORT, by which two could have the same port
-      const int yes = 1;
-      setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
-    });
-    server_.new_task_queue = [] { return new httplib::ThreadPool(kScrapersAtOnce); };
+server::Fd listen_at(const std::string& text) {
+  server::Address address = server::parse_address(text, server::Port::may_be_chosen);
+  try {
+    const server::Fd claim = server::claim_port(address);
+    server::Fd listening = server::listen_at(address);
+    fmt::print(stderr, "weir: metrics at http://{}/metrics\n", address.text);
+    return listening;
+  } catch (const Error& error) {
+    throw Failure(error.what());
   }
+}
 
-  httplib::Server& server() { return server_; }
-
-  /// Returns when it was stopped.
-  void run() {
-    bind();
-    std::jthread stopper([this](const std::stop_token& ended) {
-      while (!server_.is_running() && !ended.stop_requested()) std::this_thread::yield();
-      int signal = 0;
-      sigwait(&ends_, &signal);
-      server_.stop();
-    });
-    const bool stopped = server_.listen_after_bind();
-    stopper.request_stop();
-    pthread_kill(stopper.native_handle(), SIGINT);
-    if (!stopped) throw Failure(fmt::format("cannot go on listening at {}", address_));
-  }
-
- private:
-  void bind() {
-    const server::Address address = server::parse_address(address_, server::Port::may_be_chosen);
-    const std::size_t colon = address.text.rfind(':');
-    std::string host = address.text.substr(0, colon);
-    int port = std::stoi(address.text.substr(colon + 1));
-    if (host.starts_with('[')) host = host.substr(1, host.size() - 2);
-    const bool bound = port == 0 ? (port = server_.bind_to_any_port(host)) > 0 : server_.bind_to_port(host, port);
-    if (!bound)
-      throw Failure(fmt::format("cannot listen at {}: is the port taken, or the address not here?", address_));
-    fmt::print(stderr, "weir: metrics at http://{}:{}/metrics\n", address.text.substr(0, colon), port);
-  }
-
-  const std::string address_;
-  sigset_t ends_{};
-  httplib::Server server_;
-};
+/// SIGINT and SIGTERM, for all threads that are made after it.
+sigset_t block_ends() {
+  sigset_t ends;
+  sigemptyset(&ends);
+  sigaddset(&ends, SIGINT);
+  sigaddset(&ends, SIGTERM);
+  pthread_sigmask(SIG_BLOCK, &ends, nullptr);
+  return ends;
+}
 
 }  // namespace
 
@@ -113,15 +77,11 @@ void run_export(const Target& target, bool openmetrics, const std::string& liste
     fmt::print("{}", read_metrics(target, format));
     return;
   }
-  Exporter exporter(listen);
-  exporter.server().Get("/metrics", [&](const httplib::Request& request, httplib::Response& response) {
-    answer(target, asks_for_openmetrics(request) ? MetricFormat::openmetrics : format, response);
-  });
-  exporter.server().Get("/", [](const httplib::Request&, httplib::Response& response) {
-    response.set_content("weir export: the metrics are at /metrics\n", kPlain);
-  });
-  exporter.server().set_pre_routing_handler(refuse_writes);
-  exporter.run();
+  const sigset_t ends = block_ends();
+  const HttpServer server(listen_at(listen),
+                          [&](const HttpRequest& request) { return answer(target, format, request); });
+  int signal = 0;
+  sigwait(&ends, &signal);
 }
 
 }  // namespace weir::tool
