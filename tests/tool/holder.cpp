@@ -222,6 +222,24 @@ class Child {
 
 }  // namespace
 
+/// Answers whoever drives it, until that ends.
+void serve(HeldLoans& loans, Receiving& receiving) {
+  for (std::string line; std::getline(std::cin, line);) {
+    loans.drop();
+    receiving.drop();
+    std::cout << "dropped" << std::endl;
+  }
+}
+
+/// The process goes on without its first thread.
+[[noreturn]] void serve_headless(HeldLoans& loans, Receiving& receiving) {
+  std::thread([&] {
+    serve(loans, receiving);
+    _exit(0);
+  }).detach();
+  for (;;) syscall(SYS_exit, 0);
+}
+
 int main(int count, char** arguments) {
   const std::vector<std::string_view> words(arguments + 1, arguments + count);
   const auto asked = [&](std::string_view word) { return std::find(words.begin(), words.end(), word) != words.end(); };
@@ -233,15 +251,13 @@ int main(int count, char** arguments) {
     options.name = "other";
     other.emplace(options);
   }
+  if (asked("undumpable")) prctl(PR_SET_DUMPABLE, 0);
   const Child child;
   Receiving receiving(pool);
   HeldLoans loans(pool);
   const Traffic traffic(pool, asked("busy") ? 2 : 0);
   const auto bursts = asked("burst") ? std::make_unique<Bursts>(pool) : nullptr;
   std::cout << "ready " << loans.count() << ' ' << receiving.works() << ' ' << child.id() << std::endl;
-  for (std::string line; std::getline(std::cin, line);) {
-    loans.drop();
-    receiving.drop();
-    std::cout << "dropped" << std::endl;
-  }
+  if (asked("headless")) serve_headless(loans, receiving);
+  serve(loans, receiving);
 }

@@ -50,10 +50,10 @@ def data_of(fd):
 
 
 class Holder:
-    """A running holder.cpp. Leaving its context ends it and its child."""
+    """A running holder.cpp. Leaving its context ends it and its child. `program` is empty where the prefix names one."""
 
-    def __init__(self, *arguments, prefix=(), **options):
-        self.process = subprocess.Popen([*prefix, HOLDER, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    def __init__(self, *arguments, prefix=(), program=(HOLDER, ), **options):
+        self.process = subprocess.Popen([*prefix, *program, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         text=True, env=held_environment(**options))
         self.pid = self.process.pid
         word, *numbers = self.process.stdout.readline().split() or ["nothing"]

@@ -72,7 +72,8 @@ class HoldersTest(unittest.TestCase):
 
     def test_dropped(self):
         self.held.drop()
-        self.assertEqual(holders(self.held.pid), {"loans": 0, "unlisted": 0, "oldest_seconds": None, "holders": []})
+        self.assertEqual(holders(self.held.pid), {"loans": 0, "unlisted": 0, "oldest_seconds": None, "holders": [],
+                                                  "unnamed": {}})
 
     def test_file(self):
         """Addresses alone, and ages up to the newest loan."""

@@ -406,7 +406,7 @@ class EnvTest(ToolTest):
             held.process.kill()
         self.check_refused(weir("env", held.pid), 1, f"no process {held.pid}")
         if os.geteuid() != 0:
-            self.check_refused(weir("env", 1), 1, "Permission denied", "sudo weir env 1")
+            self.check_refused(weir("env", 1), 1, "may not look", "sudo weir env 1")
 
 
 if __name__ == "__main__":

@@ -5,10 +5,10 @@
 #include <chrono>
 #include <cstdio>
 #include <nlohmann/json.hpp>
-#include <thread>
 
 #include "commands.h"
 #include "terminal.h"
+#include "watched.h"
 
 namespace weir::tool {
 namespace {
@@ -48,18 +48,19 @@ void print_text(const Snapshot& snapshot, const std::vector<Advice>& advice, dou
   }
 }
 
+/// What happens in the next so many seconds.
+Snapshot coming(const Target& target, double seconds) {
+  const Watched watched(target);
+  const Sample before = watched.look();
+  watched.wait_until(before.at +
+                     std::chrono::round<std::chrono::steady_clock::duration>(std::chrono::duration<double>(seconds)));
+  return since(watched.look().snapshot, before.snapshot);
+}
+
 }  // namespace
 
 void run_advise(const Target& target, double seconds, bool json) {
-  const OpenTarget open = open_target(target);
-  if (seconds > 0) require_process(open);
-  Snapshot snapshot = take_snapshot(*open.reader);
-  if (seconds > 0) {
-    const Snapshot earlier = snapshot;
-    std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
-    snapshot = since(take_snapshot(*open.reader), earlier);
-  }
-  if (open.pid) snapshot.pid = static_cast<std::uint32_t>(*open.pid);
+  const Snapshot snapshot = seconds > 0 ? coming(target, seconds) : look_at(open_target(target));
   const std::vector<Advice> advice = advise(snapshot);
   if (json) return print_json(snapshot, advice);
   print_text(snapshot, advice, seconds);

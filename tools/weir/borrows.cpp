@@ -5,6 +5,7 @@
 #include <map>
 #include <tuple>
 
+#include "clock_difference.h"
 #include "text.h"
 
 namespace weir::tool {
@@ -31,9 +32,14 @@ Records read_stable(SegmentReader& reader) {
   return stable_records(reader.read_borrows(), before);
 }
 
-/// CLOCK_MONOTONIC when the segment was read.
-std::uint64_t time_of(const OpenTarget& target, const Records& records) {
-  if (target.pid) return static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
+/// The process's CLOCK_MONOTONIC; empty: unknown.
+std::optional<std::uint64_t> time_in(const OpenTarget& target) {
+  const auto ahead = target.process ? clock_difference(*target.process) : std::nullopt;
+  if (!ahead) return std::nullopt;
+  return static_cast<std::uint64_t>((std::chrono::steady_clock::now().time_since_epoch() + *ahead).count());
+}
+
+std::uint64_t newest_of(const Records& records) {
   std::uint64_t newest = 0;
   for (const BorrowRecord* record : records) newest = std::max(newest, record->since);
   return newest;
@@ -74,7 +80,9 @@ Borrows read_borrows(const OpenTarget& target, nanoseconds older) {
   }
   if (!borrows.traced) return borrows;
   const Records records = read_stable(*target.reader);
-  const std::uint64_t now = time_of(target, records);
+  const std::optional<std::uint64_t> time = time_in(target);
+  const std::uint64_t now = time ? *time : newest_of(records);
+  borrows.clock_unknown = !time;
   std::map<std::tuple<std::uint32_t, std::string, std::vector<std::uint64_t>>, BorrowGroup> groups;
   for (const BorrowRecord* record : records) {
     const nanoseconds age = age_of(*record, now);
@@ -84,11 +92,13 @@ Borrows read_borrows(const OpenTarget& target, nanoseconds older) {
     auto& group = groups[{record->pool, printable(record->tag), stack_of(*record)}];
     add(group, *record, age);
   }
+  const auto numbers = target.process ? thread_numbers(*target.process) : std::map<std::uint32_t, std::uint32_t>{};
   for (auto& [key, group] : groups) {
     const auto& [pool, tag, stack] = key;
     group.pool = pool_name(segment, pool);
     group.tag = tag;
     group.stack = stack;
+    if (const auto here = numbers.find(group.thread); here != numbers.end()) group.thread = here->second;
     borrows.groups.push_back(std::move(group));
   }
   std::stable_sort(borrows.groups.begin(), borrows.groups.end(),

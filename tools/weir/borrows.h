@@ -23,6 +23,7 @@ struct BorrowGroup {
 };
 
 struct Borrows {
+  bool clock_unknown = false;                      ///< ages are counted back from the newest loan
   bool traced = false;                             ///< a pool notes its borrowers
   std::uint64_t loans = 0;                         ///< listed
   std::uint64_t unlisted = 0;                      ///< there was no room to list them
@@ -31,7 +32,8 @@ struct Borrows {
 };
 
 /// The loans that the pools which trace have out for `older` or longer. One that came or went while it was read is left
-/// out. In a file, which may be old, ages are counted back from its newest loan.
+/// out. In a file, which may be old, ages are counted back from its newest loan; and so they are where the process's
+/// clock cannot be compared with this one's.
 Borrows read_borrows(const OpenTarget& target, std::chrono::nanoseconds older);
 
 }  // namespace weir::tool

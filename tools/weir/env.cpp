@@ -2,10 +2,10 @@
 
 #include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
+#include <system_error>
 
 #include "commands.h"
 #include "core/options.h"
@@ -21,13 +21,14 @@ using Json = nlohmann::ordered_json;
 
 /// What the process was started with: what it has set since is not seen.
 Environment environment_of(pid_t id) {
-  const auto process = find_process(id);
-  if (!process) throw Failure(fmt::format("there is no process {}: `weir ls` lists those that have pools", id));
-  std::ifstream file(fmt::format("/proc/{}/environ", id), std::ios::binary);
+  const Process process = living_process(id, "env");
+  std::ifstream file(process.file("environ"), std::ios::binary);
   const std::string block{std::istreambuf_iterator<char>(file), {}};
   if (!file.is_open() || file.bad()) {
-    throw Failure(fmt::format("cannot read the environment of process {} ({}): {}; try `sudo weir env {}`", id,
-                              process->name, std::strerror(errno), id));
+    const std::error_code error(errno, std::generic_category());
+    if (is_refusal(error)) refuse_look(process, "env");
+    throw Failure(
+        fmt::format("cannot read the environment of process {} ({}): {}", process.id, process.name, error.message()));
   }
   return parse_environment(block);
 }

@@ -17,7 +17,7 @@ namespace {
 /// Of the process as it is now: it is looked for anew each time.
 std::string read_metrics(const Target& target, MetricFormat format) {
   const OpenTarget open = open_target(target);
-  std::vector<MetricFamily> families = metrics_of(take_snapshot(*open.reader));
+  std::vector<MetricFamily> families = metrics_of(look_at(open));
   families.push_back(oldest_loans_of(read_borrows(open, {})));
   return metrics_text(families, format);
 }

@@ -24,6 +24,8 @@ class File {
 
   explicit operator bool() const noexcept { return fd_ >= 0; }
   int fd() const noexcept { return fd_; }
+  /// Somebody else closes it; -1 when there is none.
+  int release() noexcept { return std::exchange(fd_, -1); }
   bool is_regular() const;
   /// In some folder: memory that is shared by its descriptor has none.
   bool has_name() const;

@@ -1,7 +1,9 @@
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -34,7 +36,11 @@ std::string age_text(nanoseconds age) {
 class Places {
  public:
   explicit Places(const OpenTarget& target) {
-    if (target.pid) symbols_.emplace(*target.pid);
+    if (target.process) symbols_.emplace(*target.process);
+  }
+  /// Why there are no functions of a module, by its name.
+  std::map<std::string, std::string> faults() const {
+    return symbols_ ? symbols_->faults() : std::map<std::string, std::string>{};
   }
   CodePlace operator()(std::uint64_t address) { return symbols_ ? symbols_->caller(address) : CodePlace{}; }
 
@@ -51,8 +57,9 @@ bool is_of_pool(const CodePlace& place) {
 
 std::string place_text(const CodePlace& place, std::uint64_t address) {
   const std::string where = place.file.empty() ? place.module : fmt::format("{}:{}", place.file, place.line);
-  const std::string what = place.function.empty() ? fmt::format("{:#x}", address) : place.function;
-  return where.empty() ? what : fmt::format("{}  ({})", what, where);
+  if (where.empty()) return fmt::format("{:#x}", address);
+  if (place.function.empty()) return fmt::format("{}+{:#x}", place.module, place.offset);
+  return fmt::format("{}  ({})", place.function, where);
 }
 
 std::string stack_text(const BorrowGroup& group, Places& places) {
@@ -94,7 +101,8 @@ Json json_of(const BorrowGroup& group, Places& places) {
                       {"function", place.function},
                       {"file", place.file},
                       {"line", place.line},
-                      {"module", place.module}});
+                      {"module", place.module},
+                      {"offset", place.offset}});
   }
   return {{"pool", group.pool},   {"tag", group.tag},       {"loans", group.loans},
           {"bytes", group.bytes}, {"thread", group.thread}, {"oldest_seconds", seconds(group.oldest)},
@@ -106,7 +114,24 @@ std::string borrows_json(const Borrows& borrows, Places& places) {
   json["oldest_seconds"] = borrows.oldest ? Json(seconds(*borrows.oldest)) : Json();
   json["holders"] = Json::array();
   for (const BorrowGroup& group : borrows.groups) json["holders"].push_back(json_of(group, places));
+  json["unnamed"] = Json::object();
+  for (const auto& [module, fault] : places.faults()) json["unnamed"][module] = fault;
   return json.dump() + "\n";
+}
+
+/// Why something that one would like to read is not there.
+void print_gaps(const OpenTarget& open, const Borrows& borrows, const Places& places) {
+  if (borrows.groups.empty()) return;
+  if (!open.process) {
+    fmt::print("\na file has the addresses of the stacks only: give the PID, while it runs, for their names\n");
+    return;
+  }
+  if (borrows.clock_unknown)
+    fmt::print("\nits time namespace is not known here: the ages are counted back from its newest loan\n");
+  for (const auto& [module, fault] : places.faults()) {
+    fmt::print("\nno names of {}: {}{}\n", module, fault,
+               geteuid() == 0 ? "" : fmt::format("; try `sudo weir holders {}`", open.process->id));
+  }
 }
 
 }  // namespace
@@ -121,8 +146,7 @@ void run_holders(const Target& target, nanoseconds older, bool json) {
   }
   Places places(open);
   fmt::print("{}", json ? borrows_json(borrows, places) : borrows_text(borrows, older, places));
-  if (!json && !open.pid && !borrows.groups.empty())
-    fmt::print("\na file has the addresses of the stacks only: give the PID, while it runs, for their names\n");
+  if (!json) print_gaps(open, borrows, places);
 }
 
 }  // namespace weir::tool

@@ -75,8 +75,10 @@ void run_ls(bool json) {
   }
   fmt::print("{}", entries.empty() ? "no process has a pool\n" : text_of(entries));
   if (holders.not_permitted > 0) {
-    fmt::print("{} processes of other users were left out: try `sudo weir ls`\n", holders.not_permitted);
+    fmt::print("{} processes were left out, because you may not look into them: {}\n", holders.not_permitted,
+               who_may("ls"));
   }
+  if (holders.hidden) fmt::print("/proc hides processes of other users (hidepid): {}\n", who_may("ls"));
 }
 
 }  // namespace weir::tool

@@ -68,7 +68,10 @@ struct CommandLine {
 
   CLI::App* add_plain(const char* name, const char* meaning, std::function<void()> run) {
     CLI::App* command = app.add_subcommand(name, meaning);
-    command->callback([this, run = std::move(run)] { chosen = run; });
+    command->callback([this, name, run = std::move(run)] {
+      target.command = name;
+      chosen = run;
+    });
     return command;
   }
 

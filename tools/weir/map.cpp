@@ -53,14 +53,15 @@ void write_file(const std::string& asked, const std::string& text) {
 void run_map(const Target& target, const Pictures& pictures, bool json) {
   const OpenTarget open = open_target(target);
   const std::vector<SlabFile> files = find_slab_files(target, open);
-  if (files.empty() && !open.pid) {
+  if (files.empty() && !open.process) {
     throw Failure(
         fmt::format("{} has the counts of a process and no map of its slabs: give a PID, or a file that "
                     "`weir stat PID --save FILE` wrote",
                     target.segment_path));
   }
   Layout layout = take_layout(*open.reader, files);
-  if (open.pid) layout.pid = static_cast<std::uint32_t>(*open.pid);  // what it calls itself may be another number
+  if (open.process)
+    layout.pid = static_cast<std::uint32_t>(open.process->id);  // what it calls itself may be another number
   if (!pictures.svg_path.empty()) write_file(pictures.svg_path, map_svg(layout));
   if (!pictures.html_path.empty()) write_file(pictures.html_path, map_html(layout));
   if (json) {

@@ -18,6 +18,7 @@ struct Holder {
 struct Holders {
   std::vector<Holder> found;      ///< ascending by PID
   std::size_t not_permitted = 0;  ///< processes that could not be looked into
+  bool hidden = false;            ///< there may be others, which /proc does not show
 };
 
 /// The process's memfds of that name that may be opened, whoever made them. `error` says why there are none.
@@ -25,7 +26,7 @@ std::vector<File> open_memory_files(const Process& process, const char* name, st
 
 Holders find_holders();
 
-/// Throws Failure: no such process, no permission, or it has no segment.
-Holder find_holder(pid_t id);
+/// Throws Failure: no such process, no permission, or it has no segment. `command` is the subcommand that asks.
+Holder find_holder(pid_t id, const std::string& command);
 
 }  // namespace weir::tool

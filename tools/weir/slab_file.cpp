@@ -73,9 +73,7 @@ void SlabFile::visit_data(const std::function<void(std::size_t, std::span<const 
 }
 
 std::vector<SlabFile> find_slab_files(const Target& target, const OpenTarget& open) {
-  if (!open.pid) return slab_files_behind_segment(target.segment_path);
-  const auto process = find_process(*open.pid);
-  return process ? slab_files_of(*process) : std::vector<SlabFile>{};
+  return open.process ? slab_files_of(*open.process) : slab_files_behind_segment(target.segment_path);
 }
 
 }  // namespace weir::tool

@@ -11,12 +11,11 @@ namespace weir::tool {
 
 void run_stat(const Target& target, bool json, const std::string& save_path) {
   const OpenTarget open = open_target(target);
-  Snapshot snapshot = take_snapshot(*open.reader);
+  const Snapshot snapshot = look_at(open);
   if (!save_path.empty()) {
     open.reader->read_borrows();
     save_segment(*open.reader, find_slab_files(target, open), save_path);
   }
-  if (open.pid) snapshot.pid = static_cast<std::uint32_t>(*open.pid);  // what it calls itself may be another number
   fmt::print("{}", json ? stat_json(snapshot) : stat_text(snapshot));
 }
 

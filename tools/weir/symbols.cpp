@@ -3,10 +3,11 @@
 #include <cxxabi.h>
 #include <elfutils/libdwfl.h>
 
-#include <array>
 #include <cstdlib>
+#include <cstring>
 #include <string_view>
 
+#include "mapped_files.h"
 #include "text.h"
 
 namespace weir::tool {
@@ -22,49 +23,80 @@ std::string demangled(const char* name) {
   return printable(status == 0 ? text.get() : name);
 }
 
-std::string without_folder(const char* path) {
-  const std::string_view text = path;
-  return printable(text.substr(text.rfind('/') + 1));  // npos + 1 is 0
+/// Of a file that is gone, too.
+std::string name_of(std::string_view path) {
+  constexpr std::string_view kDeleted = " (deleted)";
+  if (path.ends_with(kDeleted)) path.remove_suffix(kDeleted.size());
+  return printable(path.substr(path.rfind('/') + 1));  // npos + 1 is 0
 }
 
 }  // namespace
 
 struct Symbols::Modules {
-  // What the library keeps of these callbacks is a pointer.
-  Dwfl_Callbacks callbacks{.find_elf = dwfl_linux_proc_find_elf,
-                           .find_debuginfo = dwfl_standard_find_debuginfo,
-                           .section_address = nullptr,
-                           .debuginfo_path = nullptr};
-  Dwfl* dwfl = dwfl_begin(&callbacks);
-
-  Modules() = default;
+  explicit Modules(const Process& process) : files(process) {
+    if (dwfl == nullptr || dwfl_linux_proc_report(dwfl, process.thread) != 0 ||
+        dwfl_report_end(dwfl, nullptr, nullptr) != 0) {
+      faults["the program"] = "the map of its memory cannot be read";
+    } else {
+      dwfl_getmodules(dwfl, adopt, this, 0);
+    }
+  }
   ~Modules() { dwfl_end(dwfl); }
   Modules(const Modules&) = delete;
   Modules& operator=(const Modules&) = delete;
 
-  bool read(pid_t pid) const {
-    return dwfl != nullptr && dwfl_linux_proc_report(dwfl, pid) == 0 && dwfl_report_end(dwfl, nullptr, nullptr) == 0;
-  }
+  // The library's callbacks.
+  static int adopt(Dwfl_Module* module, void** of_user, const char* name, Dwarf_Addr start, void* self);
+  static int find_elf(Dwfl_Module* module, void** of_user, const char* name, Dwarf_Addr start, char** path, Elf** elf);
+
+  MappedFiles files;
+  std::map<std::string, std::string> faults;
+  // What the library keeps of these callbacks is a pointer.
+  Dwfl_Callbacks callbacks{.find_elf = find_elf,
+                           .find_debuginfo = dwfl_standard_find_debuginfo,
+                           .section_address = nullptr,
+                           .debuginfo_path = nullptr};
+  Dwfl* dwfl = dwfl_begin(&callbacks);
 };
 
-Symbols::Symbols(pid_t pid) : modules_(std::make_unique<Modules>()) {
-  if (!modules_->read(pid)) modules_.reset();
+/// So that find_elf knows whose module it is.
+int Symbols::Modules::adopt(Dwfl_Module* /*module*/, void** of_user, const char* /*name*/, Dwarf_Addr /*start*/,
+                            void* self) {
+  *of_user = self;
+  return DWARF_CB_OK;
 }
+
+int Symbols::Modules::find_elf(Dwfl_Module* module, void** of_user, const char* name, Dwarf_Addr start, char** path,
+                               Elf** elf) {
+  const bool is_file = *name == '/';
+  if (!is_file) return dwfl_linux_proc_find_elf(module, of_user, name, start, path, elf);
+  auto& self = *static_cast<Modules*>(*of_user);
+  std::string fault;
+  File file = self.files.open(start, fault);
+  if (!file) self.faults.emplace(name_of(name), fault);
+  *path = strdup(name);  // the library frees it
+  return file.release();
+}
+
+Symbols::Symbols(const Process& process) : modules_(std::make_unique<Modules>(process)) {}
 
 Symbols::~Symbols() = default;
 
 CodePlace Symbols::caller(std::uint64_t return_address) {
   CodePlace place;
   const std::uint64_t call = return_address - 1;  // the call is what comes before it
-  Dwfl_Module* const module = modules_ ? dwfl_addrmodule(modules_->dwfl, call) : nullptr;
+  Dwfl_Module* const module = dwfl_addrmodule(modules_->dwfl, call);
   if (module == nullptr) return place;
-  place.module =
-      without_folder(dwfl_module_info(module, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr));
+  Dwarf_Addr start = 0;
+  place.module = name_of(dwfl_module_info(module, nullptr, &start, nullptr, nullptr, nullptr, nullptr, nullptr));
+  place.offset = return_address - start;
   if (const char* name = dwfl_module_addrname(module, call)) place.function = demangled(name);
   Dwfl_Line* const line = dwfl_module_getsrc(module, call);
   const char* file = line != nullptr ? dwfl_lineinfo(line, nullptr, &place.line, nullptr, nullptr, nullptr) : nullptr;
-  if (file != nullptr) place.file = without_folder(file);
+  if (file != nullptr) place.file = name_of(file);
   return place;
 }
+
+const std::map<std::string, std::string>& Symbols::faults() const { return modules_->faults; }
 
 }  // namespace weir::tool

@@ -11,9 +11,11 @@
 namespace weir::tool {
 namespace {
 
-[[noreturn]] void refuse_none(std::size_t not_permitted) {
+[[noreturn]] void refuse_none(const Holders& holders, const std::string& command) {
   std::string text = "no process has a pool: is the server running, and is it linked with weir?";
-  if (not_permitted > 0) text += " Processes of other users were left out: try it with `sudo`";
+  if (holders.not_permitted > 0) text += fmt::format(" {} processes were left out", holders.not_permitted);
+  if (holders.hidden) text += " Processes of other users are hidden by /proc (hidepid)";
+  if (holders.not_permitted > 0 || holders.hidden) text += ": you may not look into them; " + who_may(command);
   throw Failure(text);
 }
 
@@ -23,9 +25,9 @@ namespace {
   throw Failure(text, kExitUsage);
 }
 
-Holder only_holder() {
+Holder only_holder(const std::string& command) {
   Holders holders = find_holders();
-  if (holders.found.empty()) refuse_none(holders.not_permitted);
+  if (holders.found.empty()) refuse_none(holders, command);
   if (holders.found.size() > 1) refuse_several(holders.found);
   return std::move(holders.found.front());
 }
@@ -33,7 +35,7 @@ Holder only_holder() {
 OpenTarget open_process(Holder holder) {
   const std::string name = fmt::format("the segment of process {}", holder.process.id);
   auto reader = std::make_unique<SegmentReader>(std::move(holder.segment), name);
-  return {std::move(reader), holder.process.id};
+  return {std::move(reader), std::move(holder.process)};
 }
 
 OpenTarget open_file(const std::string& path) {
@@ -48,7 +50,18 @@ OpenTarget open_file(const std::string& path) {
 
 OpenTarget open_target(const Target& target) {
   if (!target.segment_path.empty()) return open_file(target.segment_path);
-  return open_process(target.pid ? find_holder(*target.pid) : only_holder());
+  return open_process(target.pid ? find_holder(*target.pid, target.command) : only_holder(target.command));
+}
+
+Snapshot look_at(const OpenTarget& target) {
+  Snapshot snapshot = take_snapshot(*target.reader);
+  if (!target.process) return snapshot;
+  snapshot.pid = static_cast<std::uint32_t>(target.process->id);
+  const auto numbers = thread_numbers(*target.process);
+  for (ReceiverRow& row : snapshot.receivers) {
+    if (const auto here = numbers.find(row.thread); here != numbers.end()) row.thread = here->second;
+  }
+  return snapshot;
 }
 
 void require_process(const OpenTarget& open) {

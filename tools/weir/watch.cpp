@@ -1,5 +1,4 @@
 #include <fmt/format.h>
-#include <poll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -133,18 +132,6 @@ void print_json(const Moment& moment) {
   fmt::print("{}\n", json.dump());
 }
 
-/// False when the process has ended before.
-bool wait_until(steady_clock::time_point when, int end_fd) {
-  for (;;) {
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(when - steady_clock::now());
-    pollfd end{.fd = end_fd, .events = POLLIN, .revents = 0};
-    const int ready = poll(&end, 1, static_cast<int>(std::max(left.count(), {})));
-    if (ready == 0) return true;
-    if (ready > 0) return false;
-    if (errno != EINTR) throw Failure(fmt::format("cannot wait: {}", std::strerror(errno)));
-  }
-}
-
 }  // namespace
 
 void run_watch(const Target& target, const Pace& pace, bool json) {
@@ -155,7 +142,7 @@ void run_watch(const Target& target, const Pace& pace, bool json) {
   auto next = before.at;
   for (std::uint64_t line = 0; line < pace.count; ++line) {
     next = std::max(next + interval, steady_clock::now());  // after a stop, the missed ones are not made up for
-    if (!wait_until(next, watched.end_fd())) watched.tell_end();
+    watched.wait_until(next);
     Sample now = watched.look();
     const double seconds = seconds_between(before, now);
     const Moment moment{now.snapshot, seconds, rates_of(before.snapshot, now.snapshot, seconds)};

@@ -1,13 +1,16 @@
 #include "watched.h"
 
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
 #include "failure.h"
+#include "process.h"
 
 namespace weir::tool {
 
@@ -17,19 +20,28 @@ double seconds_between(const Sample& before, const Sample& now) {
 
 Watched::Watched(const Target& target) : target_(open_target(target)) {
   require_process(target_);
-  if (!target_.pid) return;
-  process_ = File(static_cast<int>(syscall(SYS_pidfd_open, *target_.pid, 0)));
+  if (!target_.process) return;
+  require_own_proc();
+  const pid_t id = target_.process->id;
+  process_ = File(static_cast<int>(syscall(SYS_pidfd_open, id, 0)));
   if (process_) return;
   if (errno == ESRCH) tell_end();
-  throw Failure(fmt::format("cannot see when process {} ends: {}", *target_.pid, std::strerror(errno)));
+  throw Failure(fmt::format("cannot see when process {} ends: {}", id, std::strerror(errno)));
 }
 
-Sample Watched::look() const {
-  Sample sample{.snapshot = take_snapshot(*target_.reader), .at = std::chrono::steady_clock::now()};
-  if (target_.pid) sample.snapshot.pid = static_cast<std::uint32_t>(*target_.pid);
-  return sample;
+Sample Watched::look() const { return {.snapshot = look_at(target_), .at = std::chrono::steady_clock::now()}; }
+
+void Watched::wait_until(std::chrono::steady_clock::time_point when) const {
+  for (;;) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(when - std::chrono::steady_clock::now());
+    pollfd end{.fd = end_fd(), .events = POLLIN, .revents = 0};
+    const int ready = poll(&end, 1, static_cast<int>(std::max(left.count(), {})));
+    if (ready == 0) return;
+    if (ready > 0) tell_end();
+    if (errno != EINTR) throw Failure(fmt::format("cannot wait: {}", std::strerror(errno)));
+  }
 }
 
-void Watched::tell_end() const { throw Failure(fmt::format("process {} has ended", *target_.pid)); }
+void Watched::tell_end() const { throw Failure(fmt::format("process {} has ended", target_.process->id)); }
 
 }  // namespace weir::tool

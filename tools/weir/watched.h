@@ -23,6 +23,8 @@ class Watched {
   Sample look() const;
   /// For poll: readable once the process has ended. -1: it is a file, which has no end.
   int end_fd() const { return process_.fd(); }
+  /// Throws the Failure which says that the process has ended, if it does so before.
+  void wait_until(std::chrono::steady_clock::time_point when) const;
   /// Throws the Failure that says so.
   [[noreturn]] void tell_end() const;
 
