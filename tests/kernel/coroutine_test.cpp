@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "kernel/strategies.h"
-#include "unit/seed.h"
+#include "seed.h"
 
 // Coroutines that await their connections' data, by every strategy, on the loop that serves handlers too.
 

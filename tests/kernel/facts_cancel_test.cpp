@@ -5,7 +5,7 @@
 #include <thread>
 
 #include "kernel/facts.h"
-#include "unit/seed.h"
+#include "seed.h"
 
 // Cancelling what waits for data: what comes of it, and that no byte is lost.
 

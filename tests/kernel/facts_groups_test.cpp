@@ -1,7 +1,7 @@
 #include <thread>
 
 #include "kernel/facts.h"
-#include "unit/seed.h"
+#include "seed.h"
 
 // Groups of buffers: their numbers, their order, and another ring in the place of one that is in use.
 

@@ -4,7 +4,7 @@
 
 #include "kernel/facts.h"
 #include "kernel/signal_storm.h"
-#include "unit/seed.h"
+#include "seed.h"
 
 // Requests in flight when something around them ends or is too short: the completion queue, a wait, a thread, a child
 // of fork, the io_uring.

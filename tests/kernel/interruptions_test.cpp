@@ -5,7 +5,7 @@
 
 #include "kernel/signal_storm.h"
 #include "kernel/strategies.h"
-#include "unit/seed.h"
+#include "seed.h"
 
 // Requests in flight while their thread ends, the process forks, or signals interrupt every wait.
 

@@ -4,7 +4,7 @@
 #include <thread>
 
 #include "kernel/strategies.h"
-#include "unit/seed.h"
+#include "seed.h"
 
 // Receivers and their io_urings end, again and again, while data races in. Afterwards nobody writes to the buffers.
 

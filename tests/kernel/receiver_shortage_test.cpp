@@ -22,7 +22,7 @@ using testing::World;
 
 class ReceiverShortageTest : public testing::OnBothRings {
  protected:
-  std::mt19937_64 random_{::testing::UnitTest::GetInstance()->random_seed() + 3U};
+  std::mt19937_64 random_{testing::seed() + 3U};
 };
 ON_BOTH_RINGS(ReceiverShortageTest);
 

@@ -19,7 +19,7 @@ using testing::World;
 
 class ReceiverTeardownTest : public testing::OnBothRings {
  protected:
-  std::mt19937_64 random_{::testing::UnitTest::GetInstance()->random_seed() + 4U};
+  std::mt19937_64 random_{testing::seed() + 4U};
 };
 ON_BOTH_RINGS(ReceiverTeardownTest);
 

@@ -18,7 +18,7 @@ using testing::World;
 
 class ReceiverTest : public testing::OnBothRings {
  protected:
-  std::mt19937_64 random_{::testing::UnitTest::GetInstance()->random_seed() + 1U};
+  std::mt19937_64 random_{testing::seed() + 1U};
 };
 ON_BOTH_RINGS(ReceiverTest);
 

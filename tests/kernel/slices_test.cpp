@@ -27,7 +27,7 @@ Options incremental(std::uint32_t buffers) {
 
 class SlicesTest : public testing::OnBothRings {
  protected:
-  std::mt19937_64 random_{::testing::UnitTest::GetInstance()->random_seed() + 11U};
+  std::mt19937_64 random_{testing::seed() + 11U};
 };
 ON_BOTH_RINGS(SlicesTest);
 
@@ -199,7 +199,7 @@ TEST_P(BundlesTest, OneCompletionBringsManyBuffersInOrder) {
 /// What a bundle brings beyond the piece at which its connection was paused, stopped or destroyed.
 TEST_P(BundlesTest, ItsRestIsKeptOrDropped) {
   MAKE_WORLD(world, bundles());
-  std::mt19937_64 random{::testing::UnitTest::GetInstance()->random_seed() + 12U};
+  std::mt19937_64 random{testing::seed() + 12U};
   for (int i = 0; i < 20; ++i) world.add();
   world.after_data = [&](Peer& peer) {
     const std::uint64_t lot = random() % 8;

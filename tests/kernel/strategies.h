@@ -46,7 +46,7 @@ class WithEachStrategy : public ::testing::TestWithParam<StrategyCase> {
     return options;
   }
 
-  std::mt19937_64 random_{::testing::UnitTest::GetInstance()->random_seed() + 7U};
+  std::mt19937_64 random_{seed() + 7U};
 };
 
 inline std::string name_of_case(const ::testing::TestParamInfo<StrategyCase>& info) {

@@ -270,7 +270,7 @@ TEST(MixedStrategies, ShareOneReceiver) {
     Inflow inflow;
     EXPECT_THROW(world.receiver->start(inflow, 0, Strategy::ring), Error);
   }
-  std::mt19937_64 random{::testing::UnitTest::GetInstance()->random_seed() + 5U};
+  std::mt19937_64 random{testing::seed() + 5U};
   for (int i = 0; i < 40; ++i) {
     const Strategy strategy = testing::kStrategies.at(static_cast<std::size_t>(i) % testing::kStrategies.size());
     world.add(i % 3 == 0 ? Kind::local : Kind::tcp, can_ring ? strategy : Strategy::poll_first);

@@ -7,7 +7,7 @@
 #include <random>
 
 #include "pool_testing.h"
-#include "unit/seed.h"
+#include "seed.h"
 
 namespace weir::detail {
 namespace {

@@ -172,7 +172,6 @@ Options growing_options() {
 
 TEST(PoolModel, AgreesOnOneThread) {
   const std::uint64_t first = testing::seed();
-  SCOPED_TRACE("TEST_SEED=" + std::to_string(first));
   Pool pool(growing_options());
   Model model(pool, first);
   for (int part = 0; part < 40 && !HasFailure(); ++part) {
@@ -187,7 +186,6 @@ TEST(PoolModel, AgreesOnOneThread) {
 
 TEST(PoolModel, AgreesOnSeveralThreads) {
   const std::uint64_t first = testing::seed();
-  SCOPED_TRACE("TEST_SEED=" + std::to_string(first));
   Options options = growing_options();
   options.grow_bytes = 1u << 20;
   options.decay_seconds = 1;

@@ -6,6 +6,8 @@
 #include <random>
 #include <vector>
 
+#include "seed.h"
+
 namespace weir::detail {
 namespace {
 
@@ -31,7 +33,7 @@ TEST(SlotQueue, FirstInFirstOutAndEachInOneQueueAtATime) {
 }
 
 TEST(SlotQueue, AnyoneLeavesTheLine) {
-  std::mt19937 random{::testing::UnitTest::GetInstance()->random_seed() + 1U};
+  std::mt19937_64 random{testing::seed() + 1U};
   std::vector<Connection> connections(8);
   SlotQueue queue(connections, Queue::parked);
   std::vector<std::uint32_t> line;
