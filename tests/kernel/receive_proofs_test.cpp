@@ -2,7 +2,7 @@
 
 #include "kernel/far_ends.h"
 #include "kernel/strategies.h"
-#include "unit/seed.h"
+#include "seed.h"
 
 // The large proofs: what is promised of ten thousand connections, and of one that is greedy.
 
@@ -75,7 +75,6 @@ TEST_P(WakeTest, OneWhoWasIdleIsServedByARingThatHasEveryBuffer) {
   world.step();
   world.run_until([&] { return world.receiver->next_deadline() == World::Clock::time_point::max(); });
   for (int i = 0; i < 3; ++i) world.step();
-  world.patience = std::chrono::seconds(2);
   world.speak(peer, 50'000);
   world.run_until_whole();
   world.receiver->stop_all();
