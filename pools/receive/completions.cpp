@@ -207,8 +207,10 @@ ReceiverState::Delivery ReceiverState::deliver(std::uint32_t slot, Loan data) no
 
 ReceiverState::Delivery ReceiverState::deliver_end(std::uint32_t slot, int result) noexcept {
   Connection& connection = connections_[slot];
-  const bool timed_out = result == -ECANCELED && std::exchange(connection.lapse, Lapse::none) == Lapse::deadline;
-  if (timed_out && connection.wanted) result = -ETIMEDOUT;
+  if (result == -ECANCELED) {
+    if (is_late(connection)) result = -ETIMEDOUT;
+    connection.lapse = Lapse::none;
+  }
   const bool armed_again = result == -ECANCELED || result == -EINTR || result == -EAGAIN;
   if (connection.inflow == nullptr || armed_again || connection.end != Connection::kNoEnd) return {};
   if (connection.wanted && connection.kept.empty()) return tell_end(slot, result);
@@ -220,6 +222,11 @@ ReceiverState::Delivery ReceiverState::tell_end(std::uint32_t slot, int result) 
   Inflow* const inflow = connections_[slot].inflow;
   detach(*inflow);
   return {inflow, {Loan{}, -result}};
+}
+
+/// Its deadline is over, and that is not for a loop that was late itself: then its data lies in the socket.
+bool ReceiverState::is_late(const Connection& connection) noexcept {
+  return connection.lapse == Lapse::deadline && connection.wanted && !os::is_readable(connection.fd);
 }
 
 /// A smaller or larger ring would suit it.

@@ -20,7 +20,8 @@ milliseconds tick_of(const Options& options) {
 
 }  // namespace
 
-IdleWatch::IdleWatch(const Options& options) : options_(options), now_(os::now()), wheel_(tick_of(options), now_) {}
+IdleWatch::IdleWatch(const Options& options)
+    : options_(options), tick_(tick_of(options)), now_(os::now()), wheel_(tick_, now_) {}
 
 os::Time IdleWatch::now() noexcept {
   if (is_old_) now_ = os::now();
@@ -28,10 +29,25 @@ os::Time IdleWatch::now() noexcept {
   return now_;
 }
 
+/// They are looked for only where it matters: deadlines leave room for a batch of less than a tick.
+void IdleWatch::end_batch(std::span<Connection> connections) noexcept {
+  const bool has_begun = !is_old_;
+  const os::Time begin = now_;
+  call_old();
+  if (!has_begun || now() - begin < tick_) return;
+  for (Connection& each : connections) {
+    if (each.active == begin) each.active = now_;
+  }
+}
+
+os::Time IdleWatch::late_at(const Connection& connection) const noexcept {
+  if (options_.deadline_ms == 0) return os::Time::max();
+  return connection.active + milliseconds(options_.deadline_ms) + tick_;
+}
+
 /// When the connection's request is to be cancelled, if no data comes before.
 os::Time IdleWatch::lapses_at(const Connection& connection) const noexcept {
-  os::Time at = os::Time::max();
-  if (options_.deadline_ms > 0) at = connection.active + milliseconds(options_.deadline_ms);
+  os::Time at = late_at(connection);
   if (options_.idle_ms > 0 && connection.can_fall_silent())
     at = std::min(at, connection.active + milliseconds(options_.idle_ms));
   return at;
@@ -51,8 +67,7 @@ void IdleWatch::watch_cancel(std::uint32_t slot) {
 
 Lapse IdleWatch::check(const Connection& connection) noexcept {
   if (now() < lapses_at(connection)) return Lapse::none;
-  const bool late = options_.deadline_ms > 0 && now() >= connection.active + milliseconds(options_.deadline_ms);
-  return late ? Lapse::deadline : Lapse::idle;
+  return now() >= late_at(connection) ? Lapse::deadline : Lapse::idle;
 }
 
 }  // namespace weir::detail

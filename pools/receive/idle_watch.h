@@ -3,6 +3,7 @@
 #include <weir/options.h>
 
 #include <cstdint>
+#include <span>
 
 #include "os/clock.h"
 #include "receive/connection.h"
@@ -18,6 +19,8 @@ class IdleWatch {
   /// The time, read once a batch: until it is called old.
   os::Time now() noexcept;
   void call_old() noexcept { is_old_ = true; }
+  /// Those that were active in the batch were so until now at most, and not before a handler that took its time.
+  void end_batch(std::span<Connection> connections) noexcept;
 
   /// Room for so many connections. Throws std::bad_alloc.
   void make_room(std::size_t connections) { wheel_.make_room(connections); }
@@ -37,9 +40,11 @@ class IdleWatch {
   os::Time next() const noexcept { return wheel_.next(); }
 
  private:
+  os::Time late_at(const Connection& connection) const noexcept;
   os::Time lapses_at(const Connection& connection) const noexcept;
 
   const Options& options_;
+  const os::Time::duration tick_;
   os::Time now_;
   bool is_old_ = true;
   bool in_use_ = false;  ///< the wheel

@@ -236,7 +236,7 @@ void ReceiverState::end_request(std::uint32_t slot) noexcept {
   Connection& connection = connections_[slot];
   requests_->cancel(name_of(Kind::poll, slot), connection.fd);
   if (connection.request == Request::take) const Loan unused = buffers_->finish(slot);
-  const bool late = connection.lapse == Lapse::deadline && connection.wanted;
+  const bool late = is_late(connection);
   connection.cancelling = true;
   end_poll(connection, -ECANCELED);
   connection.lapse = Lapse::none;

@@ -89,6 +89,7 @@ class ReceiverState {
   Delivery deliver_end(std::uint32_t slot, int result) noexcept;
   Delivery tell_end(std::uint32_t slot, int result) noexcept;
   bool takes_now(const Connection& connection) const noexcept;
+  static bool is_late(const Connection& connection) noexcept;
   bool is_misplaced(const Connection& connection) const noexcept;
 
   // turn.cpp: what is asked of the kernel. Each is false when the submission queue was too short for all of it.

@@ -17,7 +17,7 @@ using Ring = StrategyFacts::Ring;
 }  // namespace
 
 bool ReceiverState::turn() noexcept {
-  idle_.call_old();
+  idle_.end_batch(connections_);
   idle_.expire([this](std::uint32_t slot) { check_time(slot); });
   groups_.withdraw_idle(idle_.now());
   bool all = cancel_queued();

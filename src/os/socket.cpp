@@ -1,5 +1,6 @@
 #include "os/socket.h"
 
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -19,6 +20,11 @@ int receive(int fd, std::span<std::byte> buffer) noexcept { return receive_with(
 int peek(int fd) noexcept {
   std::byte first{};
   return receive_with(fd, {&first, 1}, MSG_PEEK);
+}
+
+bool is_readable(int fd) noexcept {
+  pollfd look{.fd = fd, .events = POLLIN | POLLRDHUP, .revents = 0};
+  return poll(&look, 1, 0) == 1;
 }
 
 bool is_datagram(int fd) noexcept {

@@ -4,6 +4,7 @@
 #include <liburing.h>
 #include <numa.h>
 #include <numaif.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/epoll.h>
@@ -265,6 +266,10 @@ int failing_io_uring_unregister_buffers(io_uring* ring) {
 
 ssize_t failing_recv(int fd, void* buffer, size_t bytes, int flags) {
   return call("recv", {EAGAIN, EINTR, ENOMEM}, [&] { return recv(fd, buffer, bytes, flags); });
+}
+
+int failing_poll(pollfd* files, nfds_t count, int timeout) {
+  return call("poll", {EINTR, ENOMEM}, [&] { return poll(files, count, timeout); });
 }
 
 int failing_socket(int family, int type, int protocol) {

@@ -131,6 +131,42 @@ TEST_P(StrategiesIdleTest, TheSilentEndAtTheDeadlineAndOthersDoNot) {
   world.end();
 }
 
+/// Where the machine is slow too, the deadline may really be over: then nothing is asserted.
+TEST_P(StrategiesIdleTest, ALoopThatIsLateEndsNobodyWhoSpokeInTime) {
+  constexpr auto kDeadline = 40ms;
+  MAKE_WORLD(world, timed(0, kDeadline.count()));
+  const auto began = World::Clock::now();
+  Peer& peer = world.add();
+  world.step();
+  world.speak(peer, 100);
+  const bool in_time = World::Clock::now() - began < kDeadline;
+  std::this_thread::sleep_for(3 * kDeadline / 2);
+  world.run_until([&] { return peer.whole() || peer.ended; });
+  EXPECT_TRUE(peer.whole() || !in_time) << "timed out, with what it sent in its socket";
+  world.end();
+}
+
+TEST_P(StrategiesIdleTest, WhatComesBehindASlowHandlerComesAfterIt) {
+  constexpr auto kDeadline = 40ms;
+  MAKE_WORLD(world, timed(0, kDeadline.count()));
+  Peer& slow = world.add();
+  Peer& peer = world.add();
+  World::Clock::time_point heard{};
+  world.after_data = [&](Peer& of) {
+    if (&of == &slow) std::this_thread::sleep_for(3 * kDeadline / 2);
+    heard = World::Clock::now();
+  };
+  world.step();
+  world.speak(slow, 1);
+  world.speak(peer, 100);
+  world.run_until([&] { return (slow.whole() || slow.ended) && (peer.whole() || peer.ended); });
+  const bool had_ended = peer.ended;
+  for (int i = 0; i < 3; ++i) world.step();
+  const bool in_time = World::Clock::now() - heard < kDeadline;
+  EXPECT_FALSE(peer.ended && !had_ended && in_time) << "timed out, though it was heard just now";
+  world.end();
+}
+
 TEST_P(StrategiesIdleTest, ManyThroughAFewBuffers) {
   MAKE_WORLD(world, scarce(16, 4), 64, 2048);
   const std::vector<Loan> held = take_all_but(world, 8);

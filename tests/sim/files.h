@@ -33,11 +33,16 @@ struct File {
   std::deque<Range> handed{};                     ///< what the receiver has of it, and the user not yet
   std::uint64_t signals = 0;                      ///< of an event
   std::chrono::steady_clock::time_point heard{};  ///< when the receiver learned of data last
+  std::chrono::steady_clock::time_point since{};  ///< when it could be read again, after it could not
 
   bool has_data() const { return arrived > taken; }
   bool readable() const { return has_data() || finished || broken || signals > 0; }
   int events() const { return POLLIN | (finished || broken ? POLLRDHUP : 0) | (broken ? POLLERR | POLLHUP : 0); }
 
+  /// Before something comes: what is there from now on came at this time at the earliest.
+  void note_coming(std::chrono::steady_clock::time_point now) {
+    if (!readable()) since = now;
+  }
   void note_buffers(unsigned count) {
     buffers += count;
     starved = 0;

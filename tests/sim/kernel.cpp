@@ -46,6 +46,12 @@ int Kernel::peek(int fd) const {
   return file->has_data() ? 1 : file->receive({});
 }
 
+bool Kernel::is_readable(int fd) const {
+  const std::shared_ptr<File> file = at(fd);
+  if (file == nullptr) violate("descriptor %d is polled, which is closed", fd);
+  return file->readable();
+}
+
 void Kernel::submit() {
   for (const io_uring_sqe& each : queues_.take_submissions()) accept(each);
 }

@@ -67,6 +67,7 @@ class Kernel {
   /// As recv() and with MSG_PEEK, without waiting.
   int receive(int fd, std::span<std::byte> room);
   int peek(int fd) const;
+  bool is_readable(int fd) const;
 
   /// As io_uring_enter(): takes what was prepared.
   void submit();

@@ -29,6 +29,8 @@ int receive(int fd, std::span<std::byte> buffer) noexcept { return Kernel::curre
 
 int peek(int fd) noexcept { return Kernel::current().peek(fd); }
 
+bool is_readable(int fd) noexcept { return Kernel::current().is_readable(fd); }
+
 bool is_datagram(int /*fd*/) noexcept { return false; }
 
 int add_to_epoll(int /*epoll*/, int fd, std::uint64_t data) noexcept {

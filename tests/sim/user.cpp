@@ -29,6 +29,7 @@ void World::speak() {
   if (peer == nullptr || peer->file->finished || peer->file->broken) return;
   const std::size_t buffer = setup_.options.receive_bytes;
   const std::size_t bytes = random_.chance(70) ? random_.between(1, 300) : random_.between(1, 3 * buffer);
+  peer->file->note_coming(kernel_.now());
   peer->file->arrived += bytes;
   trace("far: %llu sends %zu", number(peer->file->id), bytes);
   kernel_.run_unasked();
@@ -37,6 +38,7 @@ void World::speak() {
 void World::finish() {
   Peer* const peer = some_peer();
   if (peer == nullptr) return;
+  peer->file->note_coming(kernel_.now());
   peer->file->finished = true;
   trace("far: %llu sends no more", number(peer->file->id));
   kernel_.run_unasked();
@@ -45,6 +47,7 @@ void World::finish() {
 void World::reset_far() {
   Peer* const peer = some_peer();
   if (peer == nullptr || peer->file->finished) return;
+  peer->file->note_coming(kernel_.now());
   peer->file->broken = true;
   trace("far: %llu is reset", number(peer->file->id));
   kernel_.run_unasked();
@@ -59,6 +62,15 @@ void World::pass_time() {
 }
 
 // On the loop's own thread.
+
+/// A handler takes its time, or the machine does: the others speak meanwhile.
+void World::stall() {
+  const milliseconds half(random_.between(1, setup_.options.deadline_ms));
+  trace("clock: %lld ms in a batch", static_cast<long long>((2 * half).count()));
+  kernel_.pass(half);
+  for (std::size_t left = random_.below(4); left > 0; --left) speak();
+  kernel_.pass(half);
+}
 
 void World::open() {
   awake_ = true;

@@ -142,6 +142,7 @@ void World::hand(Inflow& inflow, Received received) {
   } else {
     take_data(peer, received);
   }
+  if (!calm_ && setup_.options.deadline_ms > 0 && random_.chance(3)) stall();
   if (!calm_ && random_.chance(setup_.handler_acts)) act_in_handler();
 }
 
@@ -164,7 +165,7 @@ void World::note_end(Peer& peer, int error) {
   trace("user: %llu has ended: %d", number(file.id), error);
   const bool whole = peer.received == file.arrived;
   const bool right = (error == 0 && file.finished && whole) || (error == ECONNRESET && file.broken && whole) ||
-                     (error == ETIMEDOUT && is_late(peer) && file.handed.empty());
+                     (error == ETIMEDOUT && is_late(peer) && was_silent(peer));
   if (!right) {
     violate("connection %llu is told of error %d, with %llu of %llu bytes received", number(file.id), error,
             number(peer.received), number(file.arrived));
@@ -177,6 +178,14 @@ bool World::is_late(const Peer& peer) const {
   const std::chrono::milliseconds deadline(setup_.options.deadline_ms);
   const Kernel::Time active = std::max(peer.active, peer.file->heard);
   return peer.was_late || (setup_.options.deadline_ms > 0 && kernel_.now() - active >= deadline);
+}
+
+/// Nothing of it lies about that came before its time was over.
+bool World::was_silent(const Peer& peer) const {
+  const File& file = *peer.file;
+  const std::chrono::milliseconds deadline(setup_.options.deadline_ms);
+  const bool in_time = file.readable() && !peer.was_late && file.since - std::max(peer.active, file.heard) < deadline;
+  return file.handed.empty() && !in_time;
 }
 
 void World::act_in_handler() {

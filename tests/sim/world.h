@@ -98,8 +98,10 @@ class World {
   void note_end(Peer& peer, int error);
   bool is_late(const Peer& peer) const;
   void act_in_handler();
+  bool was_silent(const Peer& peer) const;
 
   // user.cpp: what the user and the far ends do
+  void stall();
   Peer* some_peer();
   void start(Peer& peer);
   void close(Peer& peer);

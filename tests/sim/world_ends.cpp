@@ -31,7 +31,9 @@ void World::run_short() {
   trace("user: takes all there is");
   calm_ = true;
   for (const auto& each : peers_) {
-    if (!each->file->finished && !each->file->broken) each->file->arrived += random_.between(1, 300);
+    if (each->file->finished || each->file->broken) continue;
+    each->file->note_coming(kernel_.now());
+    each->file->arrived += random_.between(1, 300);
   }
   borrow_all();
   rest();
