@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <string>
 
+#include "core/alert_text.h"
 #include "os/journal.h"
 #include "os/process.h"
 
@@ -40,14 +41,18 @@ std::string quoted(std::string_view text) {
 
 }  // namespace
 
+namespace detail {
+
+std::string text_of(const Alert& alert) {
+  return std::string("weir: alert kind=") + name_of(alert.kind) + " pool=" + quoted(alert.pool) +
+         " suppressed=" + std::to_string(alert.suppressed) + " message=" + quoted(alert.message);
+}
+
+}  // namespace detail
+
 const char* name_of(AlertKind kind) noexcept { return facts_of(kind).name; }
 
-void alert_to_stderr(const Alert& alert) {
-  const std::string line = std::string("weir: alert kind=") + name_of(alert.kind) + " pool=" + quoted(alert.pool) +
-                           " suppressed=" + std::to_string(alert.suppressed) + " message=" + quoted(alert.message) +
-                           "\n";
-  std::fputs(line.c_str(), stderr);
-}
+void alert_to_stderr(const Alert& alert) { std::fputs((detail::text_of(alert) + "\n").c_str(), stderr); }
 
 void alert_to_journal(const Alert& alert) {
   const std::string entry =

@@ -1,4 +1,4 @@
-"""io_uring forbidden by a seccomp filter, as in Docker's default profile."""
+"""System calls forbidden by a seccomp filter: those of io_uring as in Docker's default profile, or others."""
 import ctypes
 import errno
 import platform
@@ -9,13 +9,23 @@ UNKNOWN = f"the numbers of io_uring's calls are not known on {platform.machine()
 IO_URING_CALLS = (425, 426, 427)  # setup, enter and register; the same on every 64-bit Linux
 
 
+def number_of(x86_64, aarch64):
+    """The number of a call on this machine."""
+    return {"x86_64": x86_64, "aarch64": aarch64}.get(platform.machine())
+
+
 def forbid_io_uring(error=errno.EPERM):
-    """Makes the calls of io_uring fail with this errno in this process and its children, by a seccomp filter."""
+    """Makes the calls of io_uring fail with this errno in this process and its children."""
+    forbid(IO_URING_CALLS, error)
+
+
+def forbid(calls, error=errno.EPERM):
+    """Makes the calls of these numbers fail with this errno in this process and its children, by a seccomp filter."""
     load, jump_equal, give = 0x20, 0x15, 0x06
-    count = len(IO_URING_CALLS)
+    count = len(calls)
     program = b"".join(struct.pack("HBBI", *line) for line in (
         (load, 0, 0, 0),  # the number of the system call
-        *((jump_equal, count - at, 0, number) for at, number in enumerate(IO_URING_CALLS)),
+        *((jump_equal, count - at, 0, number) for at, number in enumerate(calls)),
         (give, 0, 0, 0x7FFF0000),
         (give, 0, 0, 0x00050000 | error)))
     code = ctypes.create_string_buffer(program, len(program))

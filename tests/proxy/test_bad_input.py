@@ -11,6 +11,7 @@ import time
 import unittest
 
 import harness
+import no_io_uring
 import wire
 
 MEGABYTE = 1 << 20
@@ -60,7 +61,8 @@ class BadInput(unittest.TestCase):
                               (["--threads"], "--threads"), (["--threads", "0"], "--threads"),
                               (["--threads", "-1"], "--threads"), (["--threads", "two"], "two"),
                               (["--threads", "99999999999"], "--threads"), (["--grace", "-1"], "--grace"),
-                              (["--grace", "soon"], "soon")):
+                              (["--grace", "soon"], "soon"), (["--grace", "1e300"], "--grace"),
+                              (["--grace", "nan"], "nan"), (["--spin", "-1"], "--spin"), (["a\nb"], "a?b")):
             with self.subTest(surplus=surplus):
                 self.refused(2, word, arguments=(*GOOD, *surplus))
 
@@ -82,6 +84,23 @@ class BadInput(unittest.TestCase):
 
     def test_foreign_address(self):
         self.refused(1, "192.0.2.1", arguments=("--listen", "192.0.2.1:7000", *GOOD[2:]))
+
+    @unittest.skipUnless(no_io_uring.KNOWN, no_io_uring.UNKNOWN)
+    def test_processors_that_cannot_be_asked_for(self):
+        calls = {"sched_getaffinity": no_io_uring.number_of(x86_64=204, aarch64=123),
+                 "sched_setaffinity": no_io_uring.number_of(x86_64=203, aarch64=122)}
+        for name, number in calls.items():
+            with self.subTest(name):
+                self.refused(1, "--pin", arguments=(*GOOD, "--pin"),
+                             before_exec=lambda number=number: no_io_uring.forbid([number]))
+
+    def test_more_threads_than_processors(self):
+        first = min(os.sched_getaffinity(0))
+        with (wire.Upstream() as upstream,
+              harness.Proxy(upstream.port, "--pin", "--threads", "3",
+                            before_exec=lambda: os.sched_setaffinity(0, {first})) as proxy):
+            self.assertIn("--pin: 3 threads share the 1 CPU that the process may use", proxy.said())
+            self.check_relays(proxy, upstream)
 
     def test_unreachable_upstream(self):
         with wire.Upstream() as upstream:

@@ -13,6 +13,7 @@ import time
 import unittest
 
 import harness
+import no_io_uring
 import wire
 
 VICTIMS = 8
@@ -54,8 +55,8 @@ class Crash(unittest.TestCase):
     def setUp(self):
         self.upstream = self.enterContext(wire.Upstream())
 
-    def start(self, *options):
-        return self.enterContext(harness.Proxy(self.upstream.port, "--threads", "2", *options))
+    def start(self, *options, **how):
+        return self.enterContext(harness.Proxy(self.upstream.port, "--threads", "2", *options, **how))
 
     def pairs(self, stack, proxy, count):
         return [stack.enter_context(wire.relayed(proxy, self.upstream)) for _ in range(count)]
@@ -130,7 +131,7 @@ class Crash(unittest.TestCase):
                     self.assertEqual(proxy.wait(), 0, proxy.said())
                     self.assertRegex(proxy.complaints()[-1], "^weir-proxy: relayed 1 connection")
 
-    def check_last_transfer(self, proxy, number, source, target):
+    def check_last_transfer(self, proxy, number, source, target, again_after=None):
         def send():
             sent = wire.send(source, DOWNLOAD)
             source.close()
@@ -140,6 +141,9 @@ class Crash(unittest.TestCase):
             sending = background.submit(send)
             beginning = wire.receive_all(target, DOWNLOAD // 10)
             proxy.process.send_signal(number)
+            if again_after is not None:
+                time.sleep(again_after)
+                proxy.process.send_signal(number)
             self.check_refuses(proxy)
             self.assertFalse(sending.done())
             rest = wire.receive_all(target, DOWNLOAD)
@@ -165,13 +169,32 @@ class Crash(unittest.TestCase):
             self.assertEqual(wire.receive(client), answer)
         self.assertEqual(proxy.wait(), 0, proxy.said())
 
-    def test_second_interrupt_ends_at_once(self):
+    def test_two_signals_at_once_are_one(self):
+        """`timeout` and service managers send two: what is in flight goes on."""
+        for between in (0, 0.02):
+            with self.subTest(between=between):
+                proxy = self.start("--grace", "30")
+                with wire.relayed(proxy, self.upstream) as (client, server):
+                    self.check_last_transfer(proxy, signal.SIGTERM, source=client, target=server, again_after=between)
+                self.assertEqual(proxy.wait(), 0, proxy.said())
+                self.assertRegex(proxy.complaints()[-1], "^weir-proxy: relayed 1 connection")
+
+    @unittest.skipUnless(no_io_uring.KNOWN, no_io_uring.UNKNOWN)
+    def test_signals_where_they_cannot_be_waited_for(self):
+        sigtimedwait = no_io_uring.number_of(x86_64=128, aarch64=137)
+        proxy = self.start(before_exec=lambda: no_io_uring.forbid([sigtimedwait]))
+        proxy.process.send_signal(signal.SIGTERM)
+        self.assertEqual(proxy.wait(), 0, proxy.said())
+
+    def test_later_interrupt_ends_at_once(self):
         proxy = self.start("--grace", "600")
-        with wire.relayed(proxy, self.upstream) as pair:
-            wire.talk(*pair)
+        with wire.relayed(proxy, self.upstream) as (client, server):
+            wire.talk(client, server)
+            question = wire.send(client, 1000)  # which is in flight until it is answered
+            self.assertEqual(wire.receive(server, 1000), question)
             proxy.process.send_signal(signal.SIGINT)
             self.check_refuses(proxy)
-            wire.talk(*pair)
+            time.sleep(1.1)
             proxy.process.send_signal(signal.SIGINT)
             self.assertEqual(proxy.wait(), 130, proxy.said())
 

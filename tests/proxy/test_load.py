@@ -95,9 +95,15 @@ class LoadTest(unittest.TestCase):
         self.assertIn("Connection refused: is the server running there?", done.stderr)
 
     def test_wrong_use(self):
-        for arguments in (["--size", "0"], ["--size", "5m"], ["--seconds", "0"], ["--no-such"]):
+        wrong = [["--size", "0"], ["--size", "5m"], ["--seconds", "0"], ["--no-such"]]
+        for option in ("--connections", "--idle", "--slow", "--warm-up", "--wake-every", "--seconds", "--spin", "--server",
+                       "--size"):
+            wrong += [[option, value] for value in ("nan", "inf", "-5", "1e300", "99999999999999999999", "", "x", "a\nb")]
+        for arguments in wrong:
             with self.subTest(arguments):
-                self.assertEqual(load(1, *arguments).returncode, 2)
+                done = load(1, *arguments)
+                self.assertEqual((done.returncode, done.stdout), (2, ""))
+                self.assertRegex(done.stderr, rf"\Aweir-load: [^\n]*{arguments[0]}[^\n]*\n\Z")
 
     def test_an_interrupt_ends_it_with_what_was_seen(self):
         with harness.Server(WEIR_ECHO) as echo:

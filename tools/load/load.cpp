@@ -11,9 +11,9 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 
+#include "common/streams.h"
 #include "process_use.h"
 
 namespace weir::load {
@@ -28,16 +28,16 @@ std::string name_of(std::uint32_t index) { return "connection " + std::to_string
 
 }  // namespace
 
-Outcome Load::run(const std::atomic<bool>& stop) {
+Outcome Load::run() {
   if (plan_.server_pid != 0) {
     const std::size_t bytes = resident_bytes_of(plan_.server_pid);
     outcome_.server = ServerUse{.bytes_before = bytes, .most_bytes = bytes};
   }
   connect_all();
   for (const Role role : {Role::idle, Role::slow, Role::active}) speak_all(role);
-  run_until(Clock::now() + std::chrono::duration_cast<Clock::duration>(plan_.warm_up), stop);
-  measure(stop);
-  if (!stop) say_last_words();
+  run_until(Clock::now() + std::chrono::duration_cast<Clock::duration>(plan_.warm_up));
+  measure();
+  if (!stopped()) say_last_words();
   return std::move(outcome_);
 }
 
@@ -171,8 +171,8 @@ void Load::wait(Clock::time_point until) {
   }
 }
 
-void Load::run_until(Clock::time_point end, const std::atomic<bool>& stop) {
-  for (auto now = Clock::now(); now < end && !stop; now = Clock::now()) {
+void Load::run_until(Clock::time_point end) {
+  for (auto now = Clock::now(); now < end && !stopped(); now = Clock::now()) {
     if (now >= next_look_) look();
     if (now >= next_wake_ && waking_ == 0) wake();
     wait(std::min({end, next_look_, waking_ == 0 ? next_wake_ : end}));
@@ -192,20 +192,21 @@ void Load::look() {
     outcome_.server->most_bytes = std::max(outcome_.server->most_bytes, resident_bytes_of(plan_.server_pid));
   }
   if (isatty(STDERR_FILENO) != 0) {
-    std::fprintf(stderr, "\r\033[K%zu connections, %lu messages", connections_.size(), outcome_.messages);
+    common::write_passing("\r\033[K" + std::to_string(connections_.size()) + " connections, " +
+                          std::to_string(outcome_.messages) + " messages");
   }
 }
 
-void Load::measure(const std::atomic<bool>& stop) {
+void Load::measure() {
   if (plan_.wake_every.count() > 0) next_wake_ = Clock::now();
   const auto cpu_before = outcome_.server ? cpu_time_of(plan_.server_pid) : 0ns;
   const auto began = Clock::now();
   measures_ = true;
-  run_until(began + std::chrono::duration_cast<Clock::duration>(plan_.measure), stop);
+  run_until(began + std::chrono::duration_cast<Clock::duration>(plan_.measure));
   measures_ = false;
   outcome_.measured = Clock::now() - began;
   next_wake_ = Clock::time_point::max();
-  if (isatty(STDERR_FILENO) != 0) std::fputs("\r\033[K", stderr);
+  if (isatty(STDERR_FILENO) != 0) common::write_passing("\r\033[K");
   if (!outcome_.server) return;
   outcome_.server->cpu = cpu_time_of(plan_.server_pid) - cpu_before;
   outcome_.server->bytes_after = resident_bytes_of(plan_.server_pid);

@@ -2,7 +2,6 @@
 
 #include <sys/types.h>
 
-#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -11,6 +10,7 @@
 #include <random>
 #include <vector>
 
+#include "common/end_signals.h"
 #include "latencies.h"
 #include "server/listener.h"
 #include "stream.h"
@@ -52,11 +52,11 @@ struct Outcome {
 /// Connections to an echo server. Every byte that comes back is compared.
 class Load {
  public:
-  explicit Load(const Plan& plan) : plan_(plan) {}
+  Load(const Plan& plan, const common::EndSignals& signals) : plan_(plan), signals_(signals) {}
 
-  /// Ends early when `stop` is set. Throws Error when the server cannot be reached, closes a connection, or sends back
-  /// anything but what it was sent.
-  Outcome run(const std::atomic<bool>& stop);
+  /// Ends early when a signal has come. Throws Error when the server cannot be reached, closes a connection, or sends
+  /// back anything but what it was sent.
+  Outcome run();
 
  private:
   enum class Role : std::uint8_t { active, idle, slow };
@@ -84,14 +84,16 @@ class Load {
   void end_message(Connection& connection);
   void listen_for(Connection& connection);
   void wait(Clock::time_point until);
-  void run_until(Clock::time_point end, const std::atomic<bool>& stop);
+  void run_until(Clock::time_point end);
   void wake();
   void look();
-  void measure(const std::atomic<bool>& stop);
+  void measure();
+  bool stopped() const { return signals_.came() != 0; }
   void say_last_words();
   std::size_t any_size() { return plan_.sizes[random_() % plan_.sizes.size()]; }
 
   const Plan& plan_;
+  const common::EndSignals& signals_;
   const Stream stream_;
   const server::Fd epoll_{make_epoll()};
   std::vector<std::byte> buffer_ = std::vector<std::byte>(256 << 10);

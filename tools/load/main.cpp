@@ -1,10 +1,12 @@
 // weir-load: speaks to an echo server and compares every byte that comes back.
 
 #include <CLI/CLI.hpp>
-#include <csignal>
 #include <cstdio>
+#include <limits>
 #include <string>
 
+#include "common/end_signals.h"
+#include "common/numbers.h"
 #include "load.h"
 #include "report.h"
 #include "server/log.h"
@@ -14,15 +16,8 @@ namespace {
 
 using namespace weir;
 
-std::atomic<bool> stop{false};
-
-void stop_on_signals() {
-  struct sigaction action {};
-  action.sa_handler = [](int) { stop = true; };
-  action.sa_flags = static_cast<int>(SA_RESETHAND);  // the second one kills
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
-}
+constexpr double kMostConnections = 10'000'000;
+constexpr double kDay = 86400;
 
 struct Arguments {
   std::string connect;
@@ -37,10 +32,14 @@ struct Arguments {
 void add_options(CLI::App& app, Arguments& arguments, load::Plan& plan) {
   app.add_option("--connect", arguments.connect, "where the server listens, e.g. 127.0.0.1:7000")->required();
   app.add_option("--connections", plan.active, "connections that send a message, await its echo, and send the next")
+      ->check(common::from_to(0, kMostConnections))
       ->capture_default_str();
-  app.add_option("--idle", plan.idle, "connections that send a message when they have connected, then are silent");
-  app.add_option("--wake-every", arguments.wake_every, "seconds after which the idle send a message, all at once");
-  app.add_option("--slow", plan.slow, "connections that send without end and do not read");
+  app.add_option("--idle", plan.idle, "connections that send a message when they have connected, then are silent")
+      ->check(common::from_to(0, kMostConnections));
+  app.add_option("--wake-every", arguments.wake_every, "seconds after which the idle send a message, all at once")
+      ->check(common::from_to(0, kDay));
+  app.add_option("--slow", plan.slow, "connections that send without end and do not read")
+      ->check(common::from_to(0, kMostConnections));
   app.add_option("--size", arguments.sizes,
                  "bytes of a message, e.g. 64, 4k, 1m; or several, each as likely: 64,64,16k")
       ->delimiter(',')
@@ -48,11 +47,15 @@ void add_options(CLI::App& app, Arguments& arguments, load::Plan& plan) {
       ->check(CLI::Range(std::size_t{1}, load::kLongestMessage))
       ->capture_default_str();
   app.add_option("--seconds", arguments.seconds, "how long it is measured")
-      ->check(CLI::Range(0.1, 86400.0))
+      ->check(common::from_to(0.1, kDay))
       ->capture_default_str();
-  app.add_option("--warm-up", arguments.warm_up, "seconds before that")->capture_default_str();
-  app.add_option("--spin", arguments.spin, "microseconds for which it looks for answers before it sleeps");
-  app.add_option("--server", plan.server_pid, "the server's process, whose CPU time and memory are shown");
+  app.add_option("--warm-up", arguments.warm_up, "seconds before that")
+      ->check(common::from_to(0, kDay))
+      ->capture_default_str();
+  app.add_option("--spin", arguments.spin, "microseconds for which it looks for answers before it sleeps")
+      ->check(common::from_to(0, 1'000'000));
+  app.add_option("--server", plan.server_pid, "the server's process, whose CPU time and memory are shown")
+      ->check(common::from_to(1, std::numeric_limits<pid_t>::max()));
   app.add_flag("--json", arguments.json, "results as JSON");
 }
 
@@ -64,10 +67,12 @@ int run(const Arguments& arguments, load::Plan& plan) {
   plan.wake_every = load::Seconds(arguments.wake_every);
   plan.spin = std::chrono::microseconds(arguments.spin);
   server::raise_file_limit();
-  stop_on_signals();
-  const load::Outcome outcome = load::Load(plan).run(stop);
+  const common::EndSignals signals;
+  signals.take();
+  const load::Outcome outcome = load::Load(plan, signals).run();
   std::fputs((arguments.json ? load::json_of(plan, outcome) : load::text_of(plan, outcome)).c_str(), stdout);
-  return stop ? 130 : 0;
+  constexpr int kStoppedBySignal = 128;
+  return signals.came() != 0 ? kStoppedBySignal + signals.came() : 0;
 }
 
 }  // namespace

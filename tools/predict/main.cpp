@@ -3,22 +3,24 @@
 #include <weir/options.h>
 
 #include <CLI/CLI.hpp>
-#include <cstdio>
 #include <iostream>
 #include <stdexcept>
 #include <string>
 
+#include "common/numbers.h"
+#include "common/streams.h"
 #include "predict/protocol.h"
 
 namespace {
 
 using namespace weir;
 
+constexpr const char* kProgram = "weir-predict";
 constexpr int kExitFailed = 1;
 constexpr int kExitUsage = 2;
 
 int fail(const std::string& line, int exit_code) {
-  std::fprintf(stderr, "weir-predict: %s\n", line.c_str());
+  common::write_line(std::string(kProgram) + ": " + line, common::kLastPatience);
   return exit_code;
 }
 
@@ -29,7 +31,7 @@ int run(const detail::SizePrices& prices) {
   for (long number = 1; std::getline(std::cin, line); ++number) {
     try {
       const std::string answer = protocol.answer(line);
-      if (!answer.empty() && !(std::cout << answer << std::endl)) return fail("cannot write the answer", kExitFailed);
+      if (!answer.empty() && !(std::cout << answer << std::endl)) return common::output_failed(kProgram);
     } catch (const std::invalid_argument& error) {
       return fail("line " + std::to_string(number) + ": " + error.what(), kExitFailed);
     }
@@ -37,19 +39,10 @@ int run(const detail::SizePrices& prices) {
   return 0;
 }
 
-/// Also refuses what is no number at all.
-CLI::Validator up_to(double most) {
-  return {[most](std::string& text) {
-            double value = -1;
-            const bool fits = CLI::detail::lexical_cast(text, value) && value >= 0 && value <= most;
-            return fits ? std::string() : text + " is not from 0 to " + std::to_string(static_cast<long>(most));
-          },
-          ""};
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
+  common::prepare_streams();
   std::ios::sync_with_stdio(false);
   CLI::App app{
       "Foretells the size of buffer for each stream's next receive, as a receiver does, so that it can be scored on\n"
@@ -64,22 +57,22 @@ int main(int argc, char** argv) {
   detail::SizePrices prices = detail::kMultishotPrices;
   app.add_option("--byte-price", prices.byte, "Cost of a byte of buffer lent, where a receive costs 600 ns")
       ->type_name("NS")
-      ->check(up_to(1000))
+      ->check(common::from_to(0, 1000))
       ->capture_default_str();
   app.add_option("--switch-price", prices.change, "Cost of a receive into another size than the one before")
       ->type_name("NS")
-      ->check(up_to(1000000000))
+      ->check(common::from_to(0, 1'000'000'000))
       ->capture_default_str();
   app.add_option("--stale", prices.stale, "Receives between the answer and its use")
       ->type_name("N")
-      ->check(up_to(1000000))
+      ->check(common::from_to(0, 1'000'000))
       ->capture_default_str();
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp& help) {
-    return app.exit(help);
+    return common::end_output(kProgram, app.exit(help));
   } catch (const CLI::ParseError& error) {
-    return fail(std::string(error.what()) + " (see weir-predict --help)", kExitUsage);
+    return fail(common::shown(error.what()) + " (see weir-predict --help)", kExitUsage);
   }
   return run(prices);
 }

@@ -8,6 +8,8 @@
 #include <cstring>
 #include <memory>
 
+#include "common/numbers.h"
+
 namespace weir::server {
 namespace {
 
@@ -16,7 +18,8 @@ struct FreeAddresses {
 };
 
 [[noreturn]] void refuse(const std::string& text, const std::string& why) {
-  throw Error(EINVAL, "'" + text + "' " + why + "; an address looks like 127.0.0.1:6379, [::1]:6379 or localhost:6379");
+  throw Error(EINVAL, "'" + common::shown(text) + "' " + why +
+                          "; an address looks like 127.0.0.1:6379, [::1]:6379 or localhost:6379");
 }
 
 struct Parts {
@@ -42,7 +45,8 @@ void check_port(const std::string& text, const std::string& port, Port kind) {
   const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), number);
   const unsigned least = kind == Port::may_be_chosen ? 0 : 1;
   if (error != std::errc{} || end != port.data() + port.size() || number < least || number > 65535) {
-    refuse(text, "has the port '" + port + "', which is no number from " + std::to_string(least) + " to 65535");
+    refuse(text, "has the port '" + common::shown(port) + "', which is no number from " + std::to_string(least) +
+                     " to 65535");
   }
 }
 

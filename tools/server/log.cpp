@@ -1,6 +1,6 @@
 #include "log.h"
 
-#include <cstdio>
+#include "common/streams.h"
 
 namespace weir::server {
 namespace {
@@ -13,7 +13,11 @@ void set_program(const char* name) { program_name = name; }
 
 const char* program() { return program_name; }
 
-void say(const std::string& text) { std::fprintf(stderr, "%s: %s\n", program_name, text.c_str()); }
+void say(const std::string& text) { common::write_line(std::string(program_name) + ": " + text); }
+
+void say_at_last(const std::string& text) {
+  common::write_line(std::string(program_name) + ": " + text, common::kLastPatience);
+}
 
 void RateLimit::say(const std::string& text) {
   const auto now = std::chrono::steady_clock::now();

@@ -9,81 +9,66 @@
 #include <cerrno>
 #include <deque>
 #include <future>
+#include <optional>
 #include <thread>
+
+#include "common/end_signals.h"
+#include "common/numbers.h"
+#include "common/streams.h"
+#include "core/alert_text.h"
+#include "pin.h"
 
 namespace weir::server {
 namespace {
 
 constexpr int kUsage = 2;
-constexpr int kKilledBySignal = 128;
+
+Fd make_event() {
+  Fd event(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (event.get() < 0) throw Error(errno, "cannot make an event for a thread: raise `ulimit -n`");
+  return event;
+}
 
 /// A thread that serves. What is set before the promise, or before `alive` falls, may be read after it.
 struct Worker {
-  Fd finish{eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+  Fd finish = make_event();
   std::promise<void> started;  ///< or the reason why not
+  std::optional<int> cpu;      ///< it is kept there
   std::string failure;
   Tally tally;
   std::thread thread;
 };
 
-/// SIGINT and SIGTERM, kept from all threads: the main thread asks for them.
-sigset_t block_signals() {
-  sigset_t set;
-  sigemptyset(&set);
-  sigaddset(&set, SIGINT);
-  sigaddset(&set, SIGTERM);
-  pthread_sigmask(SIG_BLOCK, &set, nullptr);
-  return set;
-}
-
-/// Keeps the calling thread on the index-th of the CPUs that the process may use.
-void pin_to_cpu(unsigned index) {
-  cpu_set_t allowed;
-  sched_getaffinity(0, sizeof allowed, &allowed);
-  unsigned skip = index % static_cast<unsigned>(CPU_COUNT(&allowed));
-  std::size_t cpu = 0;
-  while (!CPU_ISSET(cpu, &allowed) || skip-- > 0) ++cpu;
-  cpu_set_t one;
-  CPU_ZERO(&one);
-  CPU_SET(cpu, &one);
-  sched_setaffinity(0, sizeof one, &one);
-}
-
 /// Runs the loops until a signal asks to finish, or one of them fails.
 class Workers {
  public:
-  Workers(Pool& pool, const Settings& settings, const Service& service)
-      : pool_(pool), settings_(settings), service_(service) {}
+  Workers(Pool& pool, const Settings& settings, const Service& service, const common::EndSignals& signals)
+      : pool_(pool), settings_(settings), service_(service), signals_(signals) {}
   ~Workers() {
     finish();
     for (Worker& one : workers_) one.thread.join();
   }
 
-  /// Throws Error when a loop cannot start.
-  void start(bool pin) {
+  /// Throws Error when a loop cannot start. They are kept on these CPUs, one after another; empty: on none.
+  void start(const std::vector<int>& cpus) {
     for (unsigned i = 0; i < settings_.threads; ++i) {
       Worker& one = workers_.emplace_back();
+      if (!cpus.empty()) one.cpu = cpus[i % cpus.size()];
       ++alive_;
-      one.thread = std::thread([this, &one, pin, i] {
-        if (pin) pin_to_cpu(i);
-        work(one);
-      });
+      one.thread = std::thread([this, &one] { work(one); });
       one.started.get_future().get();
     }
   }
 
   /// Returns the exit status.
-  int run(const sigset_t& signals) {
+  int run() {
     bool finishing = false;
     while (alive_ > 0) {
-      const timespec pause{.tv_sec = 0, .tv_nsec = 100'000'000};
-      const int signal = sigtimedwait(&signals, nullptr, &pause);
-      if (signal > 0 && finishing) _exit(kKilledBySignal + signal);
-      if ((signal > 0 || alive_ < workers_.size()) && !finishing) {
-        if (signal > 0) say("finishing what is in flight; once more to end at once");
-        finishing = true;
-        finish();
-      }
+      const int signal = signals_.wait();
+      if (finishing || (signal == 0 && alive_ == workers_.size())) continue;
+      if (signal != 0) say("finishing what is in flight; once more, a second later, to end at once");
+      finishing = true;
+      finish();
     }
     return summarize();
   }
@@ -92,6 +77,7 @@ class Workers {
   void work(Worker& self) {
     bool started = false;
     try {
+      if (self.cpu) pin_to(*self.cpu);
       const std::unique_ptr<Loop> loop = service_.make_loop(pool_, settings_, self.finish.get());
       started = true;
       self.started.set_value();
@@ -102,6 +88,7 @@ class Workers {
       if (!started) self.started.set_exception(std::current_exception());
     }
     --alive_;
+    signals_.wake();
   }
 
   void finish() {
@@ -116,21 +103,22 @@ class Workers {
       all.cut += one.tally.cut;
       all.turned_away += one.tally.turned_away;
       if (one.failure.empty()) continue;
-      say(one.failure);
+      say_at_last(one.failure);
       status = 1;
     }
     pool_.flush();
     const std::string late =
         all.cut > 0 ? ", of which " + std::to_string(all.cut) + " were cut when the grace ended" : "";
     const std::string away = all.turned_away > 0 ? ", turned " + std::to_string(all.turned_away) + " away" : "";
-    say(std::string(service_.done) + " " + std::to_string(all.accepted - all.turned_away) + " connections" + late +
-        away + "; all buffers are back: " + (pool_.counts().user == 0 ? "yes" : "NO"));
+    say_at_last(std::string(service_.done) + " " + std::to_string(all.accepted - all.turned_away) + " connections" +
+                late + away + "; all buffers are back: " + (pool_.counts().user == 0 ? "yes" : "NO"));
     return status;
   }
 
   Pool& pool_;
   const Settings& settings_;
   const Service& service_;
+  const common::EndSignals& signals_;
   std::deque<Worker> workers_;
   std::atomic<unsigned> alive_{0};
 };
@@ -141,9 +129,23 @@ void tell_degradations(const Pool& pool) {
   }
 }
 
+/// Those that the threads are to be kept on.
+std::vector<int> cpus_for(const Arguments& arguments) {
+  if (!arguments.pin) return {};
+  std::vector<int> cpus = allowed_cpus();
+  if (cpus.size() < arguments.threads) {
+    say("--pin: " + std::to_string(arguments.threads) + " threads share the " + std::to_string(cpus.size()) +
+        (cpus.size() == 1 ? " CPU" : " CPUs") + " that the process may use");
+  }
+  return cpus;
+}
+
 Options options_for(const Arguments& arguments, const Service& service) {
   Options options = Options::from_env();
   options.name = service.pool_name;
+  if (options.alerts == Alerts::standard_error) {
+    options.on_alert = [](const Alert& alert) { common::write_line(detail::text_of(alert)); };
+  }
   if (!arguments.strategy.empty()) options.recv = strategy_named(arguments.strategy).value_or(options.recv);
   return options;
 }
@@ -168,33 +170,36 @@ void add_options(CLI::App& app, Arguments& arguments) {
                  "how data is received: one of " + strategy_names() + " (default: WEIR_RECV, or auto)")
       ->check(check_strategy);
   app.add_option("--threads", arguments.threads, "threads, each with an io_uring or epoll of its own")
-      ->check(CLI::Range(1U, 256U))
+      ->check(common::from_to(1, 256))
       ->capture_default_str();
   app.add_flag("--pin", arguments.pin, "keep each thread on a CPU of its own, its memory on that CPU's node");
   app.add_option("--spin", arguments.spin,
                  "microseconds for which a thread looks for data before it sleeps: answers sooner, at the cost of a "
                  "busy processor")
-      ->check(CLI::Range(0U, 1'000'000U))
+      ->check(common::from_to(0, 1'000'000))
       ->capture_default_str();
-  app.add_option("--grace", arguments.grace, "seconds that Ctrl-C gives to what is in flight")->capture_default_str();
+  app.add_option("--grace", arguments.grace, "seconds that Ctrl-C gives to what is in flight")
+      ->check(common::from_to(0, 1'000'000))
+      ->capture_default_str();
 }
 
 int main_of(CLI::App& app, int argc, char** argv, const std::function<int()>& serve) {
+  common::prepare_streams();
   app.set_version_flag("--version", std::string(program()) + " " WEIR_VERSION);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
-    say(std::string(error.what()) + " (see " + program() + " --help)");
+    if (error.get_exit_code() == 0) return common::end_output(program(), app.exit(error));  // --help, --version
+    say_at_last(common::shown(error.what()) + " (see " + program() + " --help)");
     return kUsage;
   }
   try {
-    return serve();
+    return common::end_output(program(), serve());
   } catch (const Error& error) {
-    say(error.what());
+    say_at_last(error.what());
     return error.code().value() == EINVAL ? kUsage : 1;
   } catch (const std::exception& error) {
-    say(error.what());
+    say_at_last(error.what());
     return 1;
   }
 }
@@ -206,15 +211,16 @@ int serve(const Arguments& arguments, const Service& service) {
                     .spin = std::chrono::microseconds(arguments.spin)};
   const Fd port = claim_port(settings.listen);
   const Options options = options_for(arguments, service);
-  const sigset_t signals = block_signals();
   raise_file_limit();
+  const std::vector<int> cpus = cpus_for(arguments);
+  const common::EndSignals signals;
   Pool pool(options);
-  Workers workers(pool, settings, service);
-  workers.start(arguments.pin);
+  Workers workers(pool, settings, service, signals);
+  workers.start(cpus);
   tell_degradations(pool);
   say("listening on " + settings.listen.text + service.ready + " (" + std::to_string(arguments.threads) +
       (arguments.threads == 1 ? " thread)" : " threads)"));
-  return workers.run(signals);
+  return workers.run();
 }
 
 }  // namespace weir::server

@@ -23,7 +23,7 @@ struct Arguments {
   unsigned spin = 0;
 };
 
-/// A server of loops, one a thread, which SIGINT and SIGTERM end: the first after the grace, the second at once.
+/// A server of loops, one a thread, which SIGINT and SIGTERM end: the first after the grace, a later one at once.
 struct Service {
   const char* pool_name;
   std::string ready;  ///< said after the address that it listens at: ", relaying to..."

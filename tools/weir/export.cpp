@@ -1,11 +1,12 @@
 #include <fmt/format.h>
 #include <weir/error.h>
 
-#include <csignal>
 #include <cstdio>
 
 #include "borrows.h"
 #include "commands.h"
+#include "common/end_signals.h"
+#include "common/streams.h"
 #include "failure.h"
 #include "http_server.h"
 #include "metrics.h"
@@ -52,21 +53,11 @@ server::Fd listen_at(const std::string& text) {
   try {
     const server::Fd claim = server::claim_port(address);
     server::Fd listening = server::listen_at(address);
-    fmt::print(stderr, "weir: metrics at http://{}/metrics\n", address.text);
+    common::write_line(fmt::format("weir: metrics at http://{}/metrics", address.text));
     return listening;
   } catch (const Error& error) {
     throw Failure(error.what());
   }
-}
-
-/// SIGINT and SIGTERM, for all threads that are made after it.
-sigset_t block_ends() {
-  sigset_t ends;
-  sigemptyset(&ends);
-  sigaddset(&ends, SIGINT);
-  sigaddset(&ends, SIGTERM);
-  pthread_sigmask(SIG_BLOCK, &ends, nullptr);
-  return ends;
 }
 
 }  // namespace
@@ -77,11 +68,10 @@ void run_export(const Target& target, bool openmetrics, const std::string& liste
     fmt::print("{}", read_metrics(target, format));
     return;
   }
-  const sigset_t ends = block_ends();
+  const common::EndSignals signals;  // before there is a thread
   const HttpServer server(listen_at(listen),
                           [&](const HttpRequest& request) { return answer(target, format, request); });
-  int signal = 0;
-  sigwait(&ends, &signal);
+  signals.wait();
 }
 
 }  // namespace weir::tool

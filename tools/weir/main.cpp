@@ -6,13 +6,13 @@
 #include <cerrno>
 #include <charconv>
 #include <cstdio>
-#include <cstring>
 #include <functional>
 #include <sstream>
 #include <stdexcept>
 
 #include "base/words.h"
 #include "commands.h"
+#include "common/streams.h"
 #include "completion.h"
 #include "core/segment.h"
 #include "failure.h"
@@ -25,7 +25,7 @@ namespace {
 
 int fail(const std::string& line, int exit_code) {
   std::fflush(stdout);  // what was found comes before what is made of it
-  fmt::print(stderr, "weir: {}\n", line);
+  common::write_line("weir: " + line, common::kLastPatience);
   return exit_code;
 }
 
@@ -251,16 +251,11 @@ std::string usage_error(const CLI::App& app, const CLI::ParseError& error, const
                      nearest.empty() ? "" : fmt::format("; did you mean {}?", nearest));
 }
 
-int end_of_output() {
-  if (std::fflush(stdout) == 0) return 0;
-  return fail(fmt::format("cannot write: {}", std::strerror(errno)), kExitFailed);
-}
-
 int print_help(const CLI::App& app, const CLI::ParseError& help_or_version) {
   std::ostringstream text;
   app.exit(help_or_version, text, text);
   fmt::print("{}", text.str());
-  return end_of_output();
+  return common::end_output("weir", 0);
 }
 
 int run(int count, char** arguments) {
@@ -275,13 +270,20 @@ int run(int count, char** arguments) {
     return fail(failure.what(), failure.exit_code());
   } catch (const Error& error) {
     return fail(error.what(), kExitUsage);  // a WEIR_* variable
+  } catch (const std::system_error& error) {
+    if (error.code() != std::errc::broken_pipe) return fail(error.what(), kExitFailed);
+    errno = EPIPE;
+    return common::output_failed("weir");
   } catch (const std::exception& error) {
     return fail(error.what(), kExitFailed);  // no memory, for one
   }
-  return end_of_output();
+  return common::end_output("weir", 0);
 }
 
 }  // namespace
 }  // namespace weir::tool
 
-int main(int count, char** arguments) { return weir::tool::run(count, arguments); }
+int main(int count, char** arguments) {
+  weir::common::prepare_streams();
+  return weir::tool::run(count, arguments);
+}

@@ -39,8 +39,8 @@ void require_free_or_drawing(const std::string& path) {
         fmt::format("cannot write {}: it is there, and no drawing of weir's: give another name, or remove it", path));
 }
 
-void write_file(const std::string& asked, const std::string& text) {
-  const std::string path = asked == "-" ? "/dev/stdout" : asked;
+void write_file(const std::string& path, const std::string& text) {
+  if (path == "-") return fmt::print("{}", text);
   require_free_or_drawing(path);
   const std::unique_ptr<std::FILE, CloseFile> file(std::fopen(path.c_str(), "we"));
   const bool written = file && std::fwrite(text.data(), 1, text.size(), file.get()) == text.size();

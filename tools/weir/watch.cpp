@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <system_error>
 
 #include "commands.h"
 #include "failure.h"
@@ -147,7 +148,7 @@ void run_watch(const Target& target, const Pace& pace, bool json) {
     const double seconds = seconds_between(before, now);
     const Moment moment{now.snapshot, seconds, rates_of(before.snapshot, now.snapshot, seconds)};
     json ? print_json(moment) : lines.print(moment);
-    if (std::fflush(stdout) != 0) throw Failure(fmt::format("cannot write: {}", std::strerror(errno)));
+    if (std::fflush(stdout) != 0) throw std::system_error(errno, std::generic_category(), "cannot write");
     before = std::move(now);
   }
 }
