@@ -336,6 +336,15 @@ class UsageTest(ToolTest):
                                  (("stat", "99999999999"), "99999999999 is no process id")):
             self.check_refused(weir(*arguments), 2, words)
 
+    def test_numbers(self):
+        """Decimal ones: 010 is neither 8 nor 10."""
+        for number in ("nan", "inf", "1e300", "1e3", "-5", "0", "010", "0x10", "5.5", "99999999999999999999", " 5", "true"):
+            for arguments in (("stat", number), ("env", number), ("watch", "1", "--count", number)):
+                self.check_refused(weir(*arguments), 2, number, f"see `weir {arguments[0]} --help`")
+            for arguments in (("doctor", "--load", number), ("export", "1", "--listen", f"127.0.0.1:{number}")):
+                if not (number in ("5.5", "010", "0x10") or number == "0" and "export" in arguments):
+                    self.check_refused(weir(*arguments), 2, number)
+
     def test_times_are_written_alike(self):
         for option in (("watch", "--interval"), ("holders", "--older"), ("advise", "--seconds")):
             for time_text in ("500ms", "5s", "0.5", "2", "2m", "1h"):  # read before the process is looked for

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <climits>
+#include <cstdint>
 #include <cstdio>
 #include <functional>
 #include <sstream>
@@ -142,12 +144,22 @@ struct CommandLine {
     return command.add_option(name, path, meaning)->check(CLI::Validator(check, ""))->type_name("FILE");
   }
 
-  static std::string fault_of_pid(const std::string& text) {
-    int pid = 0;
+  /// The library that reads the words would take a number that begins with 0 for an octal one.
+  template <typename Number>
+  static bool is_decimal(const std::string& text, Number most) {
+    Number number = 0;
     const char* const end = text.data() + text.size();
-    const auto [rest, error] = std::from_chars(text.data(), end, pid);
-    const bool is_pid = error == std::errc{} && rest == end && pid > 0;
-    return is_pid ? "" : printable(text) + " is no process id";
+    const auto [rest, error] = std::from_chars(text.data(), end, number);
+    return error == std::errc{} && rest == end && !text.starts_with('0') && number > 0 && number <= most;
+  }
+
+  static std::string fault_of_pid(const std::string& text) {
+    return is_decimal(text, INT_MAX) ? "" : printable(text) + " is no process id";
+  }
+
+  static std::string fault_of_count(const std::string& text) {
+    constexpr std::uint64_t kMost = 1'000'000'000;
+    return is_decimal(text, kMost) ? "" : fmt::format("{} is no number from 1 to {}", printable(text), kMost);
   }
 
   CLI::Option* add_pid(CLI::App& command, const char* meaning) {
@@ -177,7 +189,7 @@ struct CommandLine {
     add_interval(command);
     command->add_option("--count", pace.count, "End after so many lines (default: the process's end, or Ctrl-C)")
         ->type_name("N")
-        ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1'000'000'000}).description(""));
+        ->check(CLI::Validator(fault_of_count, ""));
     command->footer(kWatchNotes);
   }
 
