@@ -78,6 +78,8 @@ std::optional<GroupLimit> hugetlb_limit(std::size_t page_bytes) {
 
 std::optional<GroupLimit> memory_limit() { return least_limit({"memory"}); }
 
+std::optional<GroupLimit> task_limit() { return least_limit({"pids"}); }
+
 std::string program_name() { return program_invocation_short_name; }
 
 std::uint32_t process_id() { return static_cast<std::uint32_t>(getpid()); }

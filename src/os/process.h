@@ -16,7 +16,7 @@ std::uint64_t locked_bytes();
 /// Whether the process has the privilege (CAP_IPC_LOCK) to lock more than the limit.
 bool may_exceed_memlock();
 
-/// A limit of a control group on memory.
+/// A limit of a control group on memory, or on threads.
 struct GroupLimit {
   std::string file;
   std::uint64_t bytes = 0;
@@ -30,6 +30,9 @@ std::optional<GroupLimit> hugetlb_limit(std::size_t page_bytes);
 
 /// The same of the limits on all other memory.
 std::optional<GroupLimit> memory_limit();
+
+/// The same of the limits on threads, which are no bytes.
+std::optional<GroupLimit> task_limit();
 
 /// This program's name, without its folder.
 std::string program_name();

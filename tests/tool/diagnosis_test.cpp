@@ -224,6 +224,29 @@ TEST(Diagnosis, OpenFiles) {
   Diagnosis(machine, many).expect("open files", Health::broken, "as root: ulimit -n 5");
 }
 
+TEST(Diagnosis, CountsThreadsOfTheUserAndOfTheControlGroup) {
+  Machine machine = good_machine();
+  machine.thread_limit = 105;
+  machine.user_threads = 100;
+  Diagnosis(machine).expect("threads", Health::broken, "ulimit -u 106, or LimitNPROC=106");
+  machine.may_exceed_threads = true;
+  Diagnosis(machine).expect("threads", Health::ok, "");
+  machine.task_limit = os::GroupLimit{"/sys/fs/cgroup/pids.max", 20, 15};
+  Diagnosis(machine).expect("threads, control group", Health::broken,
+                            "echo 21 >/sys/fs/cgroup/pids.max, or TasksMax=21");
+  machine.task_limit->bytes = 21;
+  EXPECT_EQ(health_of(Diagnosis(machine).findings), Health::ok);
+}
+
+TEST(Diagnosis, TellsOfLimitsOnFilesAndOnAddressSpace) {
+  Machine machine = good_machine();
+  machine.file_size_limit = 100 * kMiB;
+  Diagnosis(machine).expect("size of files", Health::degraded, "ulimit -f unlimited");
+  machine = good_machine();
+  machine.address_space_limit = 705 * kMiB;
+  Diagnosis(machine).expect("address space", Health::broken, "ulimit -v unlimited");
+}
+
 /// Threads that have lent and dropped, and live on with what their magazines hold.
 class IdleThreads {
  public:

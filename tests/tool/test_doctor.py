@@ -83,6 +83,18 @@ class DoctorTest(Patient):
         self.assertEqual(finding["health"], "broken")
         self.assertIn(f"ulimit -n {shown['plan']['files']}", finding["fix"])
 
+    def test_little_address_space(self):
+        shown = self.doctor(preexec_fn=limited(resource.RLIMIT_AS, 800 << 20))
+        finding = self.finding(shown, "address space")
+        self.assertEqual(finding["health"], "broken")
+        self.assertIn("ulimit -v unlimited", finding["fix"])
+
+    def test_small_files(self):
+        shown = self.doctor(preexec_fn=limited(resource.RLIMIT_FSIZE, 1 << 20))
+        finding = self.finding(shown, "size of files")
+        self.assertEqual(finding["health"], "degraded")
+        self.assertIn("ulimit -f unlimited", finding["fix"])
+
     def test_bad_loads(self):
         for load in ("", "x", "0", "-1", "10,", "10,0", "10,2g", "1,2,3", "99999999999", ",5"):
             answer = weir("doctor", "--load", load)
@@ -103,6 +115,15 @@ class OrdinaryUserTest(Patient):
         folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory(prefix="weir-tool.")))
         folder.chmod(0o755)
         self.user = {"path": shutil.copy(holder.WEIR, folder), "user": NOBODY, "group": NOBODY, "extra_groups": []}
+
+    def test_few_threads(self):
+        shown = self.doctor(**self.user, preexec_fn=limited(resource.RLIMIT_NPROC, 1))
+        finding = self.finding(shown, "threads")
+        self.assertEqual(finding["health"], "broken")
+        self.assertRegex(finding["fact"], r"\A0 of 1 left to this user, ")
+        enough = int(re.search(r"ulimit -u (\d+)", finding["fix"])[1]) + 100  # somebody else may begin something
+        again = self.doctor(**self.user, preexec_fn=limited(resource.RLIMIT_NPROC, enough))
+        self.assertEqual(self.finding(again, "threads")["health"], "ok")
 
     def test_little_memlock(self):
         shown = self.doctor(**self.user, preexec_fn=limited(resource.RLIMIT_MEMLOCK, 65536))

@@ -23,6 +23,8 @@ Findings check_transparent(const Machine& machine, const Plan& plan);
 Findings check_memory(const Machine& machine, const Plan& plan);
 Findings check_memlock(const Machine& machine, const Plan& plan);
 Findings check_swap(const Machine& machine, const Plan& plan);
+Findings check_threads(const Machine& machine, const Plan& plan);
+Findings check_sizes(const Machine& machine, const Plan& plan);
 Findings check_files(const Machine& machine, const Plan& plan);
 
 }  // namespace weir::tool

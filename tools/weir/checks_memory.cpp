@@ -150,16 +150,4 @@ Findings check_swap(const Machine& machine, const Plan& plan) {
            "raise memlock as above, or as root: swapoff -a"}};
 }
 
-Findings check_files(const Machine& machine, const Plan& plan) {
-  const std::string fact =
-      fmt::format("{} (at most {}), {} needed", machine.files_soft, machine.files_hard, plan.files);
-  if (machine.files_soft >= plan.files) return {{Health::ok, "open files", fact, "", ""}};
-  const std::string fix = fmt::format("{1}ulimit -n {0}, or LimitNOFILE={0} in the server's systemd unit", plan.files,
-                                      machine.files_hard < plan.files ? kRoot : "");
-  if (machine.files_hard < plan.files)
-    return {{Health::broken, "open files", fact, "some connections cannot be accepted", fix}};
-  return {
-      {Health::degraded, "open files", fact, "some connections cannot be accepted, unless the server raises it", fix}};
-}
-
 }  // namespace weir::tool

@@ -22,7 +22,7 @@ const char* name_of(Health health) {
 std::vector<Finding> diagnose(const Machine& machine, const Plan& plan) {
   std::vector<Finding> all;
   for (const auto check : {check_kernel, check_uring, check_features, check_nodes, check_huge_pages, check_transparent,
-                           check_memory, check_memlock, check_swap, check_files}) {
+                           check_memory, check_memlock, check_swap, check_threads, check_sizes, check_files}) {
     std::ranges::move(check(machine, plan), std::back_inserter(all));
   }
   return all;

@@ -4,10 +4,12 @@
 #include <sched.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -102,6 +104,48 @@ int try_to_bind() {
   return error;
 }
 
+std::uint64_t soft_limit(int what) {
+  rlimit limit{};
+  return getrlimit(static_cast<__rlimit_resource>(what), &limit) != 0 || limit.rlim_cur == RLIM_INFINITY
+             ? UINT64_MAX
+             : limit.rlim_cur;
+}
+
+/// The number after a name that begins a line of /proc/PID/status.
+std::uint64_t status_number(const std::string& status, const std::string& name, int base = 10) {
+  const std::size_t at = status.find("\n" + name + ":");
+  return at == std::string::npos ? 0 : std::strtoull(status.c_str() + at + name.size() + 2, nullptr, base);
+}
+
+std::uint64_t threads_of_user() {
+  std::uint64_t threads = 0;
+  std::error_code error;
+  fs::directory_iterator entry("/proc", error);
+  for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
+    const std::string status = text_of(entry->path().string() + "/status");
+    if (status_number(status, "Pid") != 0 && status_number(status, "Uid") == getuid())
+      threads += status_number(status, "Threads");
+  }
+  return threads;
+}
+
+/// The machine's root, and who has one of two privileges.
+bool may_exceed_threads() {
+  constexpr unsigned kCapSysAdmin = 21;
+  constexpr unsigned kCapSysResource = 24;
+  const std::uint64_t privileges = status_number(text_of("/proc/self/status"), "CapEff", 16);
+  return getuid() == 0 || (privileges >> kCapSysAdmin & 1) != 0 || (privileges >> kCapSysResource & 1) != 0;
+}
+
+void read_process_limits(Machine& machine) {
+  machine.task_limit = os::task_limit();
+  machine.thread_limit = soft_limit(RLIMIT_NPROC);
+  machine.may_exceed_threads = may_exceed_threads();
+  machine.user_threads = threads_of_user();
+  machine.file_size_limit = soft_limit(RLIMIT_FSIZE);
+  machine.address_space_limit = soft_limit(RLIMIT_AS);
+}
+
 unsigned usable_cpus() {
   cpu_set_t set;
   return sched_getaffinity(0, sizeof set, &set) == 0 ? static_cast<unsigned>(CPU_COUNT(&set)) : 1;
@@ -135,6 +179,7 @@ Machine read_machine() {
   getrlimit(RLIMIT_NOFILE, &files);
   machine.files_soft = files.rlim_cur;
   machine.files_hard = files.rlim_max;
+  read_process_limits(machine);
   machine.uring = probe_uring(machine.cpus);
   return machine;
 }

@@ -46,6 +46,12 @@ struct Machine {
   std::uint64_t swap_bytes = 0;
   std::uint64_t files_soft = 0;
   std::uint64_t files_hard = 0;
+  std::optional<os::GroupLimit> task_limit;    ///< of control groups, on threads
+  std::uint64_t thread_limit = UINT64_MAX;     ///< of this user; as the next ones, UINT64_MAX where there is none
+  bool may_exceed_threads = false;             ///< the user is not held to it
+  std::uint64_t user_threads = 0;              ///< that the user has
+  std::uint64_t file_size_limit = UINT64_MAX;  ///< bytes
+  std::uint64_t address_space_limit = UINT64_MAX;
   UringFacts uring;
 
   /// Those that a pool takes memory from.

@@ -23,6 +23,7 @@ constexpr std::uint64_t kBusyPart = 4;         // one connection of so many has 
 constexpr std::uint64_t kSpareParts = 64;      // a thread's magazines have at most one of so many parts of a class
 constexpr std::uint64_t kLeastSpareParts = 8;  // of those
 constexpr std::uint64_t kOtherFiles = 64;
+constexpr std::uint64_t kOtherThreads = 2;  // the first, and a pool's helper
 constexpr std::uint64_t kFilesOfReceiver = 4;
 constexpr std::uint64_t kEntryBytes = 16;
 constexpr std::uint64_t kUringBytes = 384 * base::kKiB;  // of an io_uring with 1,024 entries and 16,384 completions
@@ -91,6 +92,7 @@ Plan make_plan(const Load& load, const Machine& machine) {
   plan.ring_memlock_bytes = machine.uring.error == 0 ? plan.receivers * uring : 0;
   plan.memlock_bytes = plan.ring_memlock_bytes + plan.small_bytes;
   plan.files = load.connections + plan.receivers * kFilesOfReceiver + kOtherFiles;
+  plan.threads = plan.receivers + kOtherThreads;
   plan.variables = {{"WEIR_BYTES", size_text(plan.bytes)},
                     {"WEIR_PAGES", pages_for(machine, plan)},
                     {"WEIR_RECV", "auto"},

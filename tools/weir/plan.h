@@ -33,6 +33,7 @@ struct Plan {
   std::uint64_t memlock_bytes = 0;       ///< that count against the limit, as the pages are now
   std::uint64_t ring_memlock_bytes = 0;  ///< of the io_urings and their buffer rings alone
   std::uint64_t files = 0;
+  std::uint64_t threads = 0;
   std::vector<std::pair<std::string, std::string>> variables;
 
   std::uint64_t huge_pages_a_node() const;
