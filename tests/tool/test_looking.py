@@ -5,9 +5,9 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import struct
 import subprocess
-import sys
 import tempfile
 import time
 import unittest
@@ -77,6 +77,42 @@ class ThreadTest(Case):
             self.assertIn(held.pid, [entry["pid"] for entry in numbers("ls")])
             self.assertTrue(any("HeldLoans" in name for name in functions(numbers("holders", held.pid))))
             self.assertEqual(weir("watch", held.pid, "--count", "1", "--interval", "10ms").returncode, 0)
+
+
+class EndTest(Case):
+    def started(self, *arguments):
+        process = self.enterContext(subprocess.Popen([holder.WEIR, *map(str, arguments)], stdout=subprocess.PIPE,
+                                                     stderr=subprocess.PIPE, text=True, env=holder.environment()))
+        self.addCleanup(process.kill)
+        return process
+
+    def test_another_program(self):
+        """The process goes on by exec: what it has counted before stands still for ever."""
+        with Holder() as held:
+            watch = self.started("watch", held.pid, "--interval", "20ms", "--json")
+            watch.stdout.readline()
+            held.process.stdin.write("exec\n")
+            held.process.stdin.flush()
+            _, said = watch.communicate(timeout=holder.PATIENCE)
+            self.assertEqual((watch.returncode, said), (1, f"weir: process {held.pid} runs another program now, by exec\n"))
+
+    def test_end_while_it_is_judged(self):
+        with Holder() as held:
+            advise = self.started("advise", held.pid, "--seconds", "1h")
+            time.sleep(0.5)
+        _, said = advise.communicate(timeout=holder.PATIENCE)
+        self.assertEqual(advise.returncode, 1)
+        self.assertRegex(said, rf"\Aweir: (process {held.pid} has ended\n|there is no process {held.pid}: )")
+
+    def test_stopped_process(self):
+        with Holder() as held:
+            before = numbers("stat", held.pid)
+            os.kill(held.pid, signal.SIGSTOP)
+            try:
+                self.assertEqual(numbers("stat", held.pid), before)
+                self.assertEqual(weir("watch", held.pid, "--count", "2", "--interval", "20ms").returncode, 0)
+            finally:
+                os.kill(held.pid, signal.SIGCONT)
 
 
 @unittest.skipUnless(os.geteuid() == 0, "only root may make namespaces that a process is looked at across")

@@ -13,6 +13,14 @@
 #include "process.h"
 
 namespace weir::tool {
+namespace {
+
+bool has_memory(const File& map) {
+  char first = 0;
+  return map.read(&first, 1, 0);
+}
+
+}  // namespace
 
 double seconds_between(const Sample& before, const Sample& now) {
   return std::chrono::duration<double>(now.at - before.at).count();
@@ -24,12 +32,21 @@ Watched::Watched(const Target& target) : target_(open_target(target)) {
   require_own_proc();
   const pid_t id = target_.process->id;
   process_ = File(static_cast<int>(syscall(SYS_pidfd_open, id, 0)));
-  if (process_) return;
-  if (errno == ESRCH) tell_end();
-  throw Failure(fmt::format("cannot see when process {} ends: {}", id, std::strerror(errno)));
+  if (!process_ && errno == ESRCH) tell_end();
+  if (!process_) throw Failure(fmt::format("cannot see when process {} ends: {}", id, std::strerror(errno)));
+  if (target_.process->thread == id) program_ = File(target_.process->file("maps"));
 }
 
-Sample Watched::look() const { return {.snapshot = look_at(target_), .at = std::chrono::steady_clock::now()}; }
+/// One that is ending has no memory any more, and is no other program.
+bool Watched::runs_another() const {
+  return program_ && !has_memory(program_) && has_memory(File(target_.process->file("maps")));
+}
+
+Sample Watched::look() const {
+  Sample sample{.snapshot = look_at(target_), .at = std::chrono::steady_clock::now()};
+  if (runs_another()) throw Failure(fmt::format("process {} runs another program now, by exec", target_.process->id));
+  return sample;
+}
 
 void Watched::wait_until(std::chrono::steady_clock::time_point when) const {
   for (;;) {

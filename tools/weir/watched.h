@@ -20,6 +20,7 @@ class Watched {
  public:
   /// Throws Failure as open_target does, and of a saved copy.
   explicit Watched(const Target& target);
+  /// Throws Failure when the process has gone on to another program, or the file has become shorter.
   Sample look() const;
   /// For poll: readable once the process has ended. -1: it is a file, which has no end.
   int end_fd() const { return process_.fd(); }
@@ -29,8 +30,11 @@ class Watched {
   [[noreturn]] void tell_end() const;
 
  private:
+  bool runs_another() const;
+
   OpenTarget target_;
   File process_;
+  File program_;  ///< its memory map, which is empty once the process runs another; none where it cannot be read
 };
 
 }  // namespace weir::tool
