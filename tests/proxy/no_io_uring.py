@@ -6,7 +6,8 @@ import struct
 
 KNOWN = platform.machine() in ("x86_64", "aarch64")
 UNKNOWN = f"the numbers of io_uring's calls are not known on {platform.machine()}"
-IO_URING_CALLS = (425, 426, 427)  # setup, enter and register; the same on every 64-bit Linux
+CALLS = {"io_uring_setup": 425, "io_uring_enter": 426, "io_uring_register": 427}  # the same on every 64-bit Linux
+THREAD_CALL = 435  # clone3
 
 
 def number_of(x86_64, aarch64):
@@ -14,9 +15,14 @@ def number_of(x86_64, aarch64):
     return {"x86_64": x86_64, "aarch64": aarch64}.get(platform.machine())
 
 
-def forbid_io_uring(error=errno.EPERM):
-    """Makes the calls of io_uring fail with this errno in this process and its children."""
-    forbid(IO_URING_CALLS, error)
+def forbid_io_uring(error=errno.EPERM, calls=tuple(CALLS)):
+    """Makes these calls of io_uring fail with this errno in this process and its children."""
+    forbid([CALLS[call] for call in calls], error)
+
+
+def forbid_threads():
+    """As where the limit on processes is reached."""
+    forbid([THREAD_CALL], errno.EAGAIN)
 
 
 def forbid(calls, error=errno.EPERM):

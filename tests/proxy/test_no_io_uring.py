@@ -3,6 +3,7 @@
 it) go on by epoll and say so; a strategy that needs io_uring is refused."""
 
 import errno
+import functools
 import os
 import shutil
 import unittest
@@ -19,11 +20,11 @@ FORBIDDEN = "io_uring_disabled.*seccomp"
 
 @unittest.skipUnless(no_io_uring.KNOWN, no_io_uring.UNKNOWN)
 class NoIoUring(unittest.TestCase):
-    def check_degraded(self, server):
+    def check_degraded(self, server, why=FORBIDDEN):
         """It says so once, whatever the number of its threads, and `weir stat` shows it."""
         lines = [line for line in server.said().splitlines() if "epoll" in line]
         self.assertEqual(len(lines), 1, server.said())
-        self.assertRegex(lines[0], rf"^{server.name}: .*degraded to epoll: .*{FORBIDDEN}")
+        self.assertRegex(lines[0], rf"^{server.name}: .*degraded to epoll: .*{why}")
         shown = harness.stat(server.pid)["receivers"]
         self.assertEqual({(receiver["strategy"], receiver["chosen"]) for receiver in shown}, {("epoll", True)})
 
@@ -63,6 +64,24 @@ class NoIoUring(unittest.TestCase):
                     self.assertEqual(answer, message)
             self.check_degraded(echo)
 
+    def test_whichever_call_is_refused(self):
+        """A policy may forbid one of the calls alone, and old kernels refuse what the memlock limit does not cover."""
+        for call in no_io_uring.CALLS:
+            for error, why in ((errno.EPERM, FORBIDDEN), (errno.ENOSYS, "Linux 5.10"), (errno.ENOMEM, "ulimit -l")):
+                with self.subTest(call=call, error=errno.errorcode[error]):
+                    forbid = functools.partial(forbid_io_uring, error, (call,))
+                    with (harness.Server(WEIR_ECHO, "--threads", "2", before_exec=forbid) as echo,
+                          wire.connect(echo) as client):
+                        wire.talk(client, client)
+                        self.check_degraded(echo, f"{call}.*{why}")
+                    self.refuse(forbid, "ring", f"{call}.*{why}")
+
+    def refuse(self, forbid, strategy, words):
+        answer = harness.run([WEIR_ECHO, "--listen", "127.0.0.1:0", "--recv", strategy], timeout=10,
+                             preexec_fn=forbid, env=dict(os.environ))
+        self.assertEqual((answer.returncode, answer.stdout), (1, ""), answer.stderr)
+        self.assertRegex(answer.stderr, rf"\Aweir-echo: [^\n]*io_uring[^\n]*{words}[^\n]*\n\Z")
+
     def test_what_was_asked_for_by_name_is_said(self):
         """Where epoll was asked for nothing is degraded, whether io_uring is forbidden or not."""
         for before_exec in (None, forbid_io_uring):
@@ -75,10 +94,7 @@ class NoIoUring(unittest.TestCase):
         for error, words in ((errno.EPERM, FORBIDDEN), (errno.ENOSYS, "Linux 5.10")):
             for strategy in ("ring", "poll_first"):
                 with self.subTest(error=errno.errorcode[error], strategy=strategy):
-                    answer = harness.run([WEIR_ECHO, "--listen", "127.0.0.1:0", "--recv", strategy], timeout=10,
-                                         preexec_fn=lambda error=error: forbid_io_uring(error), env=dict(os.environ))
-                    self.assertEqual((answer.returncode, answer.stdout), (1, ""), answer.stderr)
-                    self.assertRegex(answer.stderr, rf"\Aweir-echo: [^\n]*io_uring[^\n]*{words}[^\n]*\n\Z")
+                    self.refuse(functools.partial(forbid_io_uring, error), strategy, words)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """`weir doctor` on this machine: what it says under limits that are set here, and that what it suggests works."""
+import functools
 import json
 import os
 import pathlib
@@ -107,6 +108,11 @@ class DoctorTest(Patient):
         finding = self.finding(shown, "io_uring")
         self.assertEqual(finding["health"], "degraded")
         self.assertNotIn("WEIR_RING_ENTRIES", shown["plan"]["variables"])
+        for call in no_io_uring.CALLS:
+            forbid = functools.partial(no_io_uring.forbid_io_uring, calls=(call,))
+            finding = self.finding(self.doctor(preexec_fn=forbid), "io_uring")
+            self.assertEqual(finding["health"], "degraded")
+            self.assertIn(f"{call} failed", finding["fact"])
 
 
 @unittest.skipUnless(os.geteuid() == 0, "only root may become an ordinary user")

@@ -8,14 +8,6 @@
 #include "log.h"
 
 namespace weir::server {
-namespace {
-
-bool is_forbidden(const Error& error) {
-  const int code = error.code().value();
-  return code == EPERM || code == EACCES || code == ENOSYS;
-}
-
-}  // namespace
 
 std::unique_ptr<Backend> make_backend(Pool& pool, Backend::Events& events) {
   const Strategy asked = pool.options().recv;
@@ -23,10 +15,11 @@ std::unique_ptr<Backend> make_backend(Pool& pool, Backend::Events& events) {
   try {
     return make_uring_backend(pool, events);
   } catch (const Error& error) {
-    if (asked != Strategy::automatic || !is_forbidden(error)) throw;
+    if (asked != Strategy::automatic) throw;
+    std::unique_ptr<Backend> instead = make_epoll_backend(pool, events);  // what refuses this, too, is not io_uring
     static std::once_flag said;
     std::call_once(said, [&] { say(std::string("input and output are degraded to epoll: ") + error.what()); });
-    return make_epoll_backend(pool, events);
+    return instead;
   }
 }
 

@@ -2,7 +2,10 @@
 
 #include <weir/error.h>
 
+#include <array>
 #include <cerrno>
+#include <cstddef>
+#include <cstring>
 #include <string>
 
 namespace weir::server {
@@ -28,12 +31,43 @@ std::string advice(int error) {
   return "the kernel refused";
 }
 
+[[noreturn]] void refuse(const Refusal& refusal) {
+  throw Error(-refusal.error, "cannot make an io_uring: " + std::string(refusal.call) + " failed (" +
+                                  std::strerror(-refusal.error) + "); " + advice(refusal.error));
+}
+
+/// 0, or -errno.
+int try_to_enter(io_uring& ring) {
+  io_uring_prep_nop(io_uring_get_sqe(&ring));
+  const int submitted = io_uring_submit_and_wait(&ring, 1);
+  if (submitted < 0) return submitted;
+  io_uring_cqe* cqe = nullptr;
+  const int error = io_uring_peek_cqe(&ring, &cqe);
+  if (error == 0) io_uring_cqe_seen(&ring, cqe);
+  return error;
+}
+
+int try_to_register(io_uring& ring) {
+  alignas(io_uring_probe) std::array<std::byte, sizeof(io_uring_probe)> nothing{};
+  return io_uring_register_probe(&ring, reinterpret_cast<io_uring_probe*>(nothing.data()), 0);
+}
+
 }  // namespace
+
+Refusal try_calls(io_uring& ring) {
+  if (const int error = try_to_enter(ring); error != 0) return {error, "io_uring_enter"};
+  if (const int error = try_to_register(ring); error != 0) return {error, "io_uring_register"};
+  return {};
+}
 
 Ring::Ring() {
   int error = set_up(ring_, IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN);
   if (error == -EINVAL) error = set_up(ring_, 0);
-  if (error != 0) throw Error(-error, "cannot make an io_uring: " + advice(error));
+  if (error != 0) refuse({error, "io_uring_setup"});
+  const Refusal refusal = try_calls(ring_);
+  if (refusal.call == nullptr) return;
+  io_uring_queue_exit(&ring_);
+  refuse(refusal);
 }
 
 Ring::~Ring() { io_uring_queue_exit(&ring_); }

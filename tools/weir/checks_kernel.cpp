@@ -80,14 +80,16 @@ Findings check_kernel(const Machine& machine, const Plan& /*plan*/) {
 Findings check_uring(const Machine& machine, const Plan& plan) {
   const UringFacts& uring = machine.uring;
   if (uring.error == 0 && uring.server_error != 0) {
-    return {{Health::broken, "io_uring",
+    return {{Health::degraded, "io_uring",
              fmt::format("refused where there is one for each of {} CPUs: {}", machine.cpus,
                          std::strerror(-uring.server_error)),
-             "a server with so many threads does not start", memlock_fix(plan)}};
+             "some threads of a server with so many go on by epoll; a WEIR_RECV that needs io_uring is refused",
+             memlock_fix(plan)}};
   }
   if (uring.error == 0) return {{Health::ok, "io_uring", "allowed", "", ""}};
   return {{Health::degraded, "io_uring",
-           fmt::format("not to be had: {} (kernel.io_uring_disabled={})", std::strerror(-uring.error), uring.disabled),
+           fmt::format("not to be had: {} failed: {} (kernel.io_uring_disabled={})", uring.call,
+                       std::strerror(-uring.error), uring.disabled),
            "receivers go on by epoll; a WEIR_RECV that needs io_uring is refused", how_to_allow(uring, plan)}};
 }
 

@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "os/uring.h"
+#include "server/uring.h"
 
 namespace weir::tool {
 namespace {
@@ -61,6 +62,11 @@ UringFacts probe_uring(unsigned cpus) {
   Trial trial(0);
   UringFacts facts{.error = trial.error(), .disabled = read_disabled()};
   if (trial.error() != 0) return facts;
+  if (const server::Refusal refusal = server::try_calls(trial.ring()); refusal.call != nullptr) {
+    facts.error = refusal.error;
+    facts.call = refusal.call;
+    return facts;
+  }
   facts.server_error = try_as_server(cpus);
   const os::ReceiveFeatures receives = os::probe_receives(trial.ring());
   facts.multishot = receives.multishot;
