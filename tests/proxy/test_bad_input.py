@@ -162,17 +162,30 @@ class BadInput(unittest.TestCase):
 
         limits = {"user": user, "before_exec": little_locked, "env": {"WEIR_PAGES": "4k"}}
         upstream = self.enterContext(wire.Upstream())
-        try:
-            proxy = harness.Proxy(upstream.port, path=program, **limits)
-        except harness.NotStarted as end:  # where the kernel charges the io_uring itself to the limit
-            self.assertEqual(end.status, 1)
-            self.assertRegex(end.said, r"\Aweir-proxy: [^\n]*(memlock|ulimit -l)[^\n]*\n\Z")
-            return
-        with proxy:
+        with harness.Proxy(upstream.port, path=program, **limits) as proxy:
             self.check_relays(proxy, upstream)
             for arena in self.arenas(proxy):
                 self.assertRegex(arena["reason"] + proxy.said(), "(?i)memlock|ulimit -l")
                 self.assertNotRegex(arena["grade"], r"(?<!not )\blocked")
+
+    @unittest.skipUnless(no_io_uring.KNOWN, no_io_uring.UNKNOWN)
+    def test_no_threads(self):
+        self.refused(1, "thread 1 of 8", "ulimit -u", "pids.max", arguments=(*GOOD, "--threads", "8"),
+                     before_exec=no_io_uring.forbid_threads)
+
+    def test_fewer_threads_than_asked_for(self):
+        """Those that have started end, and then the program."""
+        user = harness.unprivileged("nobody")
+        folder = self.enterContext(harness.temp_folder(user))
+        program = shutil.copy(harness.WEIR_PROXY, folder / "weir-proxy")
+
+        def few():
+            resource.setrlimit(resource.RLIMIT_NPROC, (16, 16))
+
+        answer = harness.run([program, *GOOD, "--threads", "64"], preexec_fn=few, timeout=60,
+                             env={**os.environ, "WEIR_PAGES": "4k"}, **harness.identity(user))
+        self.assertEqual(answer.returncode, 1, answer.stderr)
+        self.assertRegex(answer.stderr, r"\Aweir-proxy: cannot start thread \d+ of 64[^\n]*ulimit -u[^\n]*\n\Z")
 
     def test_few_open_files(self):
         """Connections beyond the limit wait or fail; those that live go on, and the limit's end is felt."""

@@ -46,7 +46,9 @@ class Workers {
       : pool_(pool), settings_(settings), service_(service), signals_(signals) {}
   ~Workers() {
     finish();
-    for (Worker& one : workers_) one.thread.join();
+    for (Worker& one : workers_) {
+      if (one.thread.joinable()) one.thread.join();
+    }
   }
 
   /// Throws Error when a loop cannot start. They are kept on these CPUs, one after another; empty: on none.
@@ -55,7 +57,11 @@ class Workers {
       Worker& one = workers_.emplace_back();
       if (!cpus.empty()) one.cpu = cpus[i % cpus.size()];
       ++alive_;
-      one.thread = std::thread([this, &one] { work(one); });
+      try {
+        one.thread = std::thread([this, &one] { work(one); });
+      } catch (const std::system_error& error) {
+        refuse_thread(error, i + 1);
+      }
       one.started.get_future().get();
     }
   }
@@ -74,6 +80,13 @@ class Workers {
   }
 
  private:
+  [[noreturn]] void refuse_thread(const std::system_error& error, unsigned number) const {
+    throw Error(error.code().value(),
+                "cannot start thread " + std::to_string(number) + " of " + std::to_string(settings_.threads) + " (" +
+                    error.code().message() +
+                    "): raise `ulimit -u` or the pids.max of the control group, or ask for fewer by --threads");
+  }
+
   void work(Worker& self) {
     bool started = false;
     try {
