@@ -41,7 +41,7 @@ class BadInput(unittest.TestCase):
     def test_help(self):
         answer = harness.run([harness.WEIR_PROXY, "--help"])
         self.assertEqual((answer.returncode, answer.stderr), (0, ""))
-        for option in ("--listen", "--upstream", "--threads", "--pin", "--grace"):
+        for option in ("--listen", "--upstream", "--threads", "--pin", "--grace", "--connect-timeout", "--send-timeout"):
             self.assertIn(option, answer.stdout)
 
     def test_malformed_addresses(self):

@@ -118,7 +118,7 @@ class EchoTest(unittest.TestCase):
         with client(echo) as sock:
             sock.sendall(b"here")
             self.assertEqual(wire.receive_all(sock, 4), b"here")
-            self.assertEqual(sock.recv(1), b"")
+            self.assertEqual(wire.ending(sock)[::2], (0, "reset"), "a cut never looks whole")
 
     @by_each_strategy("--grace", "20")
     def test_a_signal_ends_it_after_what_is_in_flight(self, echo):
@@ -140,6 +140,7 @@ class EchoTest(unittest.TestCase):
             echo.process.send_signal(signal.SIGTERM)
             self.assertEqual(echo.wait(), 0)
             self.assertIn("1 were cut", echo.said())
+            self.assertEqual(wire.ending(sock)[2], "reset")
 
     def test_wrong_arguments(self):
         for arguments, word in (((), "--listen"), (("--listen", "127.0.0.1"), "port"),

@@ -1,5 +1,6 @@
 #include "echo.h"
 
+#include <cerrno>
 #include <utility>
 
 namespace weir::echo {
@@ -20,16 +21,30 @@ void Echo::on_accepted(Fd file) {
 
 void Echo::on_received(Inflow& inflow, Received&& received) {
   Client& client = static_cast<Client&>(inflow);
+  if (received.error == ETIMEDOUT) return note_silence(client);
   client.last_active = now();
-  if (received.closed()) {
-    if (received.error != 0) client.outbox.discard();
+  if (!received.closed()) return push(client, std::move(received.data));
+  if (received.error != 0) client.outbox.discard();
+  end(client);
+}
+
+/// It has sent nothing for as long as WEIR_DEADLINE allows; or the kernel has given it up.
+void Echo::note_silence(Client& client) {
+  if (!server::is_connected(client.fd())) {
+    note_timed_out("its peer has vanished");
+    client.outbox.discard();
     end(client);
-    return;
+  } else if (is_silent(client, client.last_active)) {
+    note_timed_out("nothing has moved for as long as WEIR_DEADLINE says");
+    reset(client);
+  } else {
+    receiver().start(client, client.fd());  // it reads still
   }
-  push(client, std::move(received.data));
-  if (client.paused || !is_full(client)) return;
-  client.paused = true;
-  receiver().pause(client);
+}
+
+void Echo::on_full(Outlet& outlet) {
+  Client& client = static_cast<Client&>(outlet);
+  if (!std::exchange(client.paused, true)) receiver().pause(client);
 }
 
 void Echo::on_sent(Outlet& outlet, int result) {
@@ -42,6 +57,15 @@ void Echo::on_sent(Outlet& outlet, int result) {
     receiver().resume(client);
   }
   settle(client);
+}
+
+void Echo::end_stalled() {
+  for (std::size_t i = clients_.size(); i > 0; --i) {
+    Client& client = *clients_[i - 1];
+    if (client.was_cut || !is_stalled(client)) continue;
+    note_timed_out("a peer has taken nothing for as long as --send-timeout says");
+    reset(client);
+  }
 }
 
 /// Nothing more comes in; what is to go out still does.
@@ -69,14 +93,19 @@ void Echo::tick() {
 /// Ends a client that is idle, or that the grace was too short for.
 void Echo::finish(Client& client) {
   if (is_past_grace()) {
-    if (std::exchange(client.was_cut, true)) return;
+    if (client.was_cut) return;
     note_cut();
-    client.outbox.discard();
-    if (client.outbox.in_flight()) backend().cancel(server::Operation::send, &client);
-    end(client);
+    reset(client);
   } else if (client.outbox.empty() && client.last_active < now() - kIdleWhenFinishing) {
     end(client);
   }
+}
+
+void Echo::reset(Client& client) {
+  client.was_cut = true;
+  client.outbox.discard();
+  if (client.outbox.in_flight()) backend().cancel(server::Operation::send, &client);
+  end(client);
 }
 
 }  // namespace weir::echo

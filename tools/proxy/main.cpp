@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "common/numbers.h"
 #include "server/service.h"
 #include "worker.h"
 
@@ -16,10 +17,15 @@ int main(int argc, char** argv) {
   std::string upstream_text;
   server::add_options(app, arguments);
   app.add_option("--upstream", upstream_text, "where to relay to, e.g. 127.0.0.1:6379")->required();
+  unsigned connect_timeout = 10;
+  app.add_option("--connect-timeout", connect_timeout,
+                 "seconds after which an upstream that does not answer is not to be had (0: when the kernel thinks so)")
+      ->check(common::from_to(0, server::kMostSeconds))
+      ->capture_default_str();
   return server::main_of(app, argc, argv, [&] {
     const server::Address upstream = server::parse_address(upstream_text, server::Port::must_be_given);
     const auto make = [&](Pool& pool, const server::Settings& settings, int finish) {
-      return std::make_unique<proxy::Worker>(pool, settings, upstream, finish);
+      return std::make_unique<proxy::Worker>(pool, settings, upstream, std::chrono::seconds(connect_timeout), finish);
     };
     return server::serve(arguments, {"proxy", ", relaying to " + upstream.text, "relayed", make});
   });

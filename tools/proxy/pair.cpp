@@ -1,29 +1,19 @@
 #include "pair.h"
 
 #include <linux/sockios.h>
-#include <netinet/tcp.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include "server/tcp.h"
+
 namespace weir::proxy {
 namespace {
-
-bool is_connected(int fd) {
-  tcp_info info{};
-  socklen_t length = sizeof info;
-  return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) == 0 && info.tcpi_state != TCP_CLOSE;
-}
 
 /// True when the kernel has bytes of which it does not know yet that they arrived. Those of a connection that has
 /// failed never will.
 bool has_unsent(int fd) {
   int bytes = 0;
-  return ioctl(fd, SIOCOUTQ, &bytes) == 0 && bytes > 0 && is_connected(fd);
-}
-
-void reset_on_close(int fd) {
-  const linger at_once{.l_onoff = 1, .l_linger = 0};
-  setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+  return ioctl(fd, SIOCOUTQ, &bytes) == 0 && bytes > 0 && server::is_connected(fd);
 }
 
 }  // namespace
@@ -32,7 +22,7 @@ Side& Side::peer() const { return this == &pair_.client() ? pair_.upstream() : p
 
 Pair::~Pair() {
   for (const Side* side : {&client_, &upstream_}) {
-    if (was_cut || (side->peer().failed && !side->failed)) reset_on_close(side->fd());
+    if (was_cut || (side->peer().failed && !side->failed)) server::reset_on_close(side->fd());
   }
 }
 
@@ -59,6 +49,10 @@ bool Pair::drained() const {
 }
 
 bool Pair::lingers() const { return client_.failed != upstream_.failed && has_unsent(survivor().fd()); }
+
+std::uint64_t Pair::delivered() const {
+  return server::acknowledged(client_.fd()) + server::acknowledged(upstream_.fd());
+}
 
 bool Pair::idle_since(Clock::time_point then) const {
   const bool quiet = last_active < then && client_.outbox.empty() && upstream_.outbox.empty();

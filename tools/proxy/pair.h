@@ -4,6 +4,8 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
+#include <memory>
 
 #include "server/loop.h"
 
@@ -14,6 +16,16 @@ using server::Fd;
 
 class Pair;
 
+/// A pair that is being connected or has to end soon: when to look at it again, and what was seen.
+struct Watch {
+  std::size_t index = 0;  ///< in the worker's list
+  Clock::duration pause{};
+  Clock::time_point due{};
+  Clock::time_point stalled_since{};
+  std::uint64_t delivered = 0;
+  bool left = false;  ///< the client has finished, while it was being connected
+};
+
 /// One of the two connections of a pair: what comes in by it, and what waits to go out by it.
 class Side : public Inflow, public server::Outlet {
  public:
@@ -21,10 +33,12 @@ class Side : public Inflow, public server::Outlet {
   Pair& pair() const { return pair_; }
   Side& peer() const;
 
-  bool ended = false;   ///< nothing more comes in
-  bool failed = false;  ///< it ended by an error, or cannot be written to
-  bool shut = false;    ///< we have said that nothing more goes out
-  bool paused = false;  ///< the peer's outbox is full
+  bool ended = false;    ///< nothing more comes in
+  bool failed = false;   ///< it ended by an error, or cannot be written to
+  bool shut = false;     ///< we have said that nothing more goes out
+  bool paused = false;   ///< the peer's outbox is full
+  bool polled = false;   ///< a poll tells of its end, for it is not received from
+  bool hung_up = false;  ///< a poll has told
 
  private:
   Pair& pair_;
@@ -46,10 +60,13 @@ class Pair {
   /// Passes ends on, as far as the outboxes are empty. Call it after each change of a side.
   void settle(Receiver& receiver);
   /// True when both directions have ended, nothing is left to send and the kernel has no request of the pair but
-  /// receives: it can be destroyed, unless it lingers.
+  /// receives and polls: without polls it can be destroyed, unless it lingers.
   bool drained() const;
+  bool is_polled() const { return client_.polled || upstream_.polled; }
   /// True when the kernel still holds bytes for the side that gets a reset: ask again soon. REQUIRES: drained().
   bool lingers() const;
+  /// Bytes that have reached both peers: whether it grows tells whether anything moves.
+  std::uint64_t delivered() const;
   /// True when nothing has moved since, and nobody waits for an answer.
   bool idle_since(Clock::time_point then) const;
   /// Ends an idle pair as if both peers had finished.
@@ -58,8 +75,8 @@ class Pair {
   void cut(Receiver& receiver);
 
   Clock::time_point last_active{};
-  std::size_t index = 0;  ///< in the worker's list
-  bool listed_as_lingering = false;
+  std::size_t index = 0;         ///< in the worker's list
+  std::unique_ptr<Watch> watch;  ///< while it is watched
   bool connecting = true;
   bool was_cut = false;
   bool unanswered = false;  ///< the client had the last word

@@ -1,8 +1,13 @@
 #include "worker.h"
 
+#include <poll.h>
+
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
+
+#include "server/tcp.h"
 
 namespace weir::proxy {
 namespace {
@@ -10,6 +15,15 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto kIdleWhenFinishing = 1s;
+// An upstream that is there answers sooner: only then is it looked whether the client still waits for it.
+constexpr auto kQuickConnect = 50ms;
+// A client that has finished may want an answer, or may have left, which looks the same. A first packet that was lost
+// is sent again after a second.
+constexpr auto kLeaveTime = 2s;
+constexpr auto kFirstPause = 20ms;
+constexpr auto kLongestPause = 1s;
+// A peer that takes nothing for so long shall not keep what is left of a connection whose other side is gone.
+constexpr auto kLingerPatience = 3s;
 
 std::string text_of(int error) { return std::strerror(error); }
 
@@ -28,17 +42,21 @@ void Worker::on_accepted(Fd client) {
     return;
   }
   server::send_without_delay(upstream.get());
+  server::limit_connect(upstream.get(), connect_patience_);
   auto& pair = pairs_.emplace_back(std::make_unique<Pair>(std::move(client), std::move(upstream)));
   pair->index = pairs_.size() - 1;
   pair->last_active = now();
+  watch(*pair, kQuickConnect);
   backend().connect(pair->upstream(), upstream_);
 }
 
 void Worker::on_connected(Outlet& outlet, int result) {
   Pair& pair = static_cast<Side&>(outlet).pair();
   pair.connecting = false;
+  unwatch(pair);
   if (pair.was_cut) return settle(pair);
   if (result == 0) {
+    server::notice_vanished(pair.upstream().fd(), settings().patience);
     receiver().start(pair.client(), pair.client().fd());
     receiver().start(pair.upstream(), pair.upstream().fd());
     return;
@@ -52,19 +70,38 @@ void Worker::on_connected(Outlet& outlet, int result) {
 
 void Worker::on_received(Inflow& inflow, Received&& received) {
   Side& side = static_cast<Side&>(inflow);
-  Side& to = side.peer();
+  if (received.error == ETIMEDOUT) return note_silence(side);
   side.pair().last_active = now();
   side.pair().unanswered = &side == &side.pair().client();
   if (received.closed()) {
     side.ended = true;
     side.failed = side.failed || received.error != 0;
     settle(side.pair());
-  } else if (!to.failed) {
-    push(to, std::move(received.data));
-    if (side.paused || !is_full(to)) return;
-    side.paused = true;
-    receiver().pause(side);
+  } else if (!side.peer().failed) {
+    push(side.peer(), std::move(received.data));
   }
+}
+
+/// No data has come by this side for as long as WEIR_DEADLINE allows; or the kernel has given up its peer.
+void Worker::note_silence(Side& side) {
+  Pair& pair = side.pair();
+  if (!server::is_connected(side.fd())) {
+    note_timed_out("its peer has vanished");
+    side.ended = side.failed = true;
+    settle(pair);
+  } else if (is_silent(pair.client(), pair.last_active) && is_silent(pair.upstream(), pair.last_active)) {
+    note_timed_out("nothing has moved for as long as WEIR_DEADLINE says");
+    reset(pair);
+  } else {
+    receiver().start(side, side.fd());  // the other direction is at work
+  }
+}
+
+void Worker::on_full(Outlet& outlet) {
+  Side& from = static_cast<Side&>(outlet).peer();
+  if (std::exchange(from.paused, true)) return;
+  receiver().pause(from);
+  poll_if_deaf(from);
 }
 
 void Worker::on_sent(Outlet& outlet, int result) {
@@ -83,31 +120,121 @@ void Worker::settle(Pair& pair) {
   pair.settle(receiver());
   count_queued(pair.client());  // a side that failed has dropped what was in its outbox
   count_queued(pair.upstream());
-  if (!pair.drained()) return;
-  if (!pair.lingers()) {
+  if (!pair.drained()) {
+    poll_if_deaf(pair.client());
+    poll_if_deaf(pair.upstream());
+  } else if (pair.is_polled()) {
+    cancel_polls(pair);
+  } else if (pair.lingers()) {
+    watch(pair, kFirstPause);
+  } else {
     destroy(pair);
-  } else if (!std::exchange(pair.listed_as_lingering, true)) {
-    lingering_.push_back(&pair);
   }
 }
 
 void Worker::destroy(Pair& pair) {
   forget(pair.client());
   forget(pair.upstream());
-  if (pair.listed_as_lingering) std::erase(lingering_, &pair);
+  unwatch(pair);
   const std::size_t index = pair.index;
   std::swap(pairs_[index], pairs_.back());
   pairs_[index]->index = index;
   pairs_.pop_back();
 }
 
-/// What must happen by the clock: late resets, and the end of pairs when finishing.
+/// Who is not received from just now, or has finished, may be gone all the same.
+void Worker::poll_if_deaf(Side& side) {
+  const bool deaf = side.paused || side.ended;
+  if (!deaf || side.failed || side.hung_up || side.pair().connecting) return;
+  if (!std::exchange(side.polled, true)) backend().poll(side, 0);
+}
+
+void Worker::cancel_polls(Pair& pair) {
+  for (Side* side : {&pair.client(), &pair.upstream()}) {
+    if (side->polled) backend().cancel(Operation::poll, side);
+  }
+}
+
+/// A failure is not passed on at once: what came before it, may still be on its way.
+void Worker::on_polled(Outlet& outlet, int result) {
+  Side& side = static_cast<Side&>(outlet);
+  Pair& pair = side.pair();
+  side.polled = false;
+  const bool failed = result < 0 || (result & POLLERR) != 0;
+  side.hung_up = failed || (result & POLLHUP) != 0;  // no poll would tell of more
+  if (result == -ECANCELED || pair.was_cut || pair.drained()) return settle(pair);
+  if (!pair.connecting) {
+    if (failed) watch(pair, kFirstPause);
+    return poll_if_deaf(side);
+  }
+  if (side.hung_up) return give_up(pair);
+  pair.watch->left = true;
+  pair.watch->due = now() + kLeaveTime;
+  next_look_ = std::min(next_look_, pair.watch->due);
+}
+
+void Worker::watch(Pair& pair, Clock::duration first_pause) {
+  if (pair.watch) return;
+  pair.watch = std::make_unique<Watch>(Watch{.index = watched_.size(),
+                                             .pause = first_pause,
+                                             .due = now() + first_pause,
+                                             .stalled_since = now(),
+                                             .delivered = pair.delivered()});
+  watched_.push_back(&pair);
+  next_look_ = std::min(next_look_, pair.watch->due);
+}
+
+void Worker::unwatch(Pair& pair) {
+  if (!pair.watch) return;
+  const std::size_t index = pair.watch->index;
+  watched_.back()->watch->index = index;
+  std::swap(watched_[index], watched_.back());
+  watched_.pop_back();
+  pair.watch = nullptr;
+}
+
+/// What must happen by the clock: ends that wait for something, and the end of pairs when finishing.
 void Worker::tick() {
-  for (Pair* pair : std::exchange(lingering_, {})) {
-    pair->listed_as_lingering = false;
-    settle(*pair);
+  if (now() >= next_look_) {
+    for (std::size_t i = watched_.size(); i > 0; --i) {
+      if (watched_[i - 1]->watch->due <= now()) look_at(*watched_[i - 1]);
+    }
+    next_look_ = Clock::time_point::max();
+    for (const Pair* pair : watched_) next_look_ = std::min(next_look_, pair->watch->due);
   }
   if (finishing()) finish_idle();
+}
+
+/// More and more seldom, as long as its peers take what is left.
+void Worker::look_at(Pair& pair) {
+  if (pair.connecting) return look_at_connecting(pair);
+  Watch& watch = *pair.watch;
+  const std::uint64_t delivered = pair.delivered();
+  if (std::exchange(watch.delivered, delivered) != delivered) watch.stalled_since = now();
+  watch.pause = std::min<Clock::duration>(2 * watch.pause, kLongestPause);
+  watch.due = now() + watch.pause;
+  now() - watch.stalled_since < kLingerPatience ? settle(pair) : reset(pair);
+}
+
+void Worker::look_at_connecting(Pair& pair) {
+  if (pair.watch->left || pair.was_cut) return give_up(pair);
+  pair.watch->due = Clock::time_point::max();
+  if (!std::exchange(pair.client().polled, true)) backend().poll(pair.client(), POLLRDHUP);
+}
+
+/// The client has left while the upstream was being connected.
+void Worker::give_up(Pair& pair) {
+  if (!pair.was_cut) note_turned_away();
+  reset(pair);
+}
+
+void Worker::end_stalled() {
+  for (std::size_t i = pairs_.size(); i > 0; --i) {
+    Pair& pair = *pairs_[i - 1];
+    if (pair.was_cut || (!is_stalled(pair.client()) && !is_stalled(pair.upstream()))) continue;
+    note_timed_out("a peer has taken nothing for as long as --send-timeout says");
+    reset(pair);
+  }
 }
 
 void Worker::finish_idle() {
@@ -125,10 +252,17 @@ void Worker::finish_idle() {
 void Worker::cut(Pair& pair) {
   if (pair.was_cut) return;
   note_cut();
-  pair.cut(receiver());
-  if (pair.connecting) backend().cancel(Operation::connect, &pair.upstream());
-  for (Side* side : {&pair.client(), &pair.upstream()}) {
-    if (side->outbox.in_flight()) backend().cancel(Operation::send, side);
+  reset(pair);
+}
+
+/// Ends both sides by a reset, whatever is left.
+void Worker::reset(Pair& pair) {
+  if (!pair.was_cut) {
+    pair.cut(receiver());
+    if (pair.connecting) backend().cancel(Operation::connect, &pair.upstream());
+    for (Side* side : {&pair.client(), &pair.upstream()}) {
+      if (side->outbox.in_flight()) backend().cancel(Operation::send, side);
+    }
   }
   settle(pair);
 }

@@ -15,7 +15,7 @@ namespace weir::server {
 using Clock = std::chrono::steady_clock;
 
 /// What a backend is asked to do.
-enum class Operation : std::uint8_t { accept, finish, connect, send };
+enum class Operation : std::uint8_t { accept, finish, connect, send, poll };
 
 /// How a loop gets its work done by the kernel: an io_uring, or an epoll. What is asked of it ends later, of which it
 /// tells once, within dispatch(). REQUIRES: an outlet stays until then.
@@ -23,7 +23,8 @@ class Backend {
  public:
   class Events {
    public:
-    /// The operation has ended; negative: an errno. Of an accept: the file of a connection, or why no more come.
+    /// The operation has ended; negative: an errno. Of an accept: the file of a connection, or why no more come. Of a
+    /// poll: the events.
     virtual void on_ended(Operation operation, Outlet* outlet, int result) = 0;
     virtual void on_received(Inflow& inflow, Received&& received) = 0;
 
@@ -42,7 +43,10 @@ class Backend {
   virtual void connect(Outlet& outlet, const Address& address) = 0;
   /// Of what the outlet's outbox has. REQUIRES: it has some, and no send of it is in flight.
   virtual void send(Outlet& outlet) = 0;
-  /// The operation ends soon, by -ECANCELED if not otherwise. REQUIRES: it is an accept, a connect or a send.
+  /// Tells of the first of these events: POLLRDHUP, or 0 for none but the connection's end, which are POLLERR and
+  /// POLLHUP. REQUIRES: no poll of the outlet is in flight.
+  virtual void poll(Outlet& outlet, unsigned events) = 0;
+  /// The operation ends soon, by -ECANCELED if not otherwise. REQUIRES: it is an accept, or the outlet's.
   virtual void cancel(Operation operation, Outlet* outlet) = 0;
 
   /// Until there is something to tell, or the time has come; before it sleeps it looks for that until `awake_until`.
@@ -57,7 +61,7 @@ class Backend {
 std::unique_ptr<Backend> make_uring_backend(Pool& pool, Backend::Events& events);
 std::unique_ptr<Backend> make_epoll_backend(Pool& pool, Backend::Events& events);
 
-/// By the strategy of the pool's options. Where that is automatic and io_uring is forbidden, it is an epoll, which is
+/// By the strategy of the pool's options. Where that is automatic and io_uring is refused, it is an epoll, which is
 /// said once.
 std::unique_ptr<Backend> make_backend(Pool& pool, Backend::Events& events);
 

@@ -54,11 +54,12 @@ int result_of_connect(const Outlet& outlet) {
 }
 
 /// A file is in an epoll once, and the receiver has the connections in `inflows_` to hear of what comes in. So those
-/// that wait for room are in an epoll of their own, which is in the first one.
+/// that wait for room are in an epoll of their own, and so are those that are polled; both are in the first one.
 class EpollBackend final : public Backend {
  public:
   EpollBackend(Pool& pool, Events& events) : events_(events), receiver_(pool, Epoll{inflows_.get()}) {
     must_add(inflows_, outlets_.get(), EPOLLIN, kOutlets);
+    must_add(inflows_, polled_.get(), EPOLLIN, kPolled);
   }
 
   Receiver& receiver() override { return receiver_; }
@@ -88,8 +89,11 @@ class EpollBackend final : public Backend {
     ended_.push_back({Operation::send, &outlet, result});
   }
 
+  void poll(Outlet& outlet, unsigned events) override { wait_in(polled_, events, Operation::poll, outlet); }
+
   void cancel(Operation operation, Outlet* outlet) override {
-    const bool waits = outlet != nullptr ? remove(outlets_, outlet->fd()) : remove(inflows_, listener_);
+    const Fd& epoll = operation == Operation::poll ? polled_ : outlets_;
+    const bool waits = outlet != nullptr ? remove(epoll, outlet->fd()) : remove(inflows_, listener_);
     if (waits) ended_.push_back({operation, outlet, -ECANCELED});
   }
 
@@ -114,6 +118,7 @@ class EpollBackend final : public Backend {
 
  private:
   static constexpr std::uint64_t kOutlets = kOperationMask;
+  static constexpr std::uint64_t kPolled = kOperationMask - 1;
   struct Ended {
     Operation operation;
     Outlet* outlet;
@@ -132,6 +137,8 @@ class EpollBackend final : public Backend {
                          [&](Inflow& inflow, Received received) { events_.on_received(inflow, std::move(received)); });
     } else if (event.data.u64 == kOutlets) {
       go_on();
+    } else if (event.data.u64 == kPolled) {
+      end_polls();
     } else if (static_cast<Operation>(event.data.u64) == Operation::accept) {
       accept_waiting();
     } else {
@@ -151,29 +158,47 @@ class EpollBackend final : public Backend {
     }
   }
 
-  void wait_for_room(Operation operation, Outlet& outlet) {
+  void wait_for_room(Operation operation, Outlet& outlet) { wait_in(outlets_, EPOLLOUT, operation, outlet); }
+
+  void wait_in(const Fd& epoll, std::uint32_t events, Operation operation, Outlet& outlet) {
     const std::uint64_t data = reinterpret_cast<std::uintptr_t>(&outlet) | static_cast<std::uint64_t>(operation);
-    const int error = add(outlets_, outlet.fd(), EPOLLOUT, data);
+    const int error = add(epoll, outlet.fd(), events, data);
     if (error != 0) ended_.push_back({operation, &outlet, error});
   }
 
-  /// With those that have room now. It calls nobody, so that none of them has gone meanwhile.
-  void go_on() {
+  /// Calls `visit(operation, outlet, events)` for those that are ready now. REQUIRES: it calls nobody else, so that
+  /// none of them has gone meanwhile.
+  template <typename Visit>
+  static void for_each_ready(const Fd& epoll, Visit visit) {
     std::array<epoll_event, kMostEvents> ready;
-    const int count = epoll_wait(outlets_.get(), ready.data(), kMostEvents, 0);
+    const int count = epoll_wait(epoll.get(), ready.data(), kMostEvents, 0);
     for (const epoll_event& event : std::span(ready).first(static_cast<std::size_t>(std::max(count, 0)))) {
-      const auto operation = static_cast<Operation>(event.data.u64 & kOperationMask);
-      auto* const outlet = reinterpret_cast<Outlet*>(event.data.u64 & ~kOperationMask);
-      const int result = operation == Operation::connect ? result_of_connect(*outlet) : outlet->try_send();
-      if (result == -EAGAIN) continue;
-      remove(outlets_, outlet->fd());
-      ended_.push_back({operation, outlet, result});
+      visit(static_cast<Operation>(event.data.u64 & kOperationMask),
+            *reinterpret_cast<Outlet*>(event.data.u64 & ~kOperationMask), event.events);
     }
+  }
+
+  /// With those that have room now.
+  void go_on() {
+    for_each_ready(outlets_, [this](Operation operation, Outlet& outlet, std::uint32_t /*events*/) {
+      const int result = operation == Operation::connect ? result_of_connect(outlet) : outlet.try_send();
+      if (result == -EAGAIN) return;
+      remove(outlets_, outlet.fd());
+      ended_.push_back({operation, &outlet, result});
+    });
+  }
+
+  void end_polls() {
+    for_each_ready(polled_, [this](Operation operation, Outlet& outlet, std::uint32_t events) {
+      remove(polled_, outlet.fd());
+      ended_.push_back({operation, &outlet, static_cast<int>(events)});
+    });
   }
 
   Events& events_;
   const Fd inflows_ = make_epoll();
   const Fd outlets_ = make_epoll();
+  const Fd polled_ = make_epoll();
   Receiver receiver_;
   int listener_ = -1;
   std::array<epoll_event, kMostEvents> ready_{};

@@ -1,11 +1,10 @@
 #include "loop.h"
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+
+#include "tcp.h"
 
 namespace weir::server {
 namespace {
@@ -16,19 +15,21 @@ constexpr std::size_t kMostQueued = 16;  // units of an outbox, before its sourc
 constexpr auto kTick = 20ms;
 constexpr std::uint32_t kLargeLoan = 32 * 1024;
 
-}  // namespace
+/// How often it is looked for those that take nothing: they are ended an eighth too late at most.
+Clock::duration sweep_period(std::chrono::seconds patience) { return Clock::duration(patience) / 8; }
 
-void send_without_delay(int fd) {
-  const int on = 1;
-  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-}
+}  // namespace
 
 Loop::Loop(Pool& pool, const Settings& settings, int finish)
     : settings_(settings),
       backend_(make_backend(pool, *this)),
       units_(pool.options().bytes / Outbox::kUnit / settings.threads),
+      silence_limit_(pool.options().deadline_ms),
       listener_(listen_at(settings.listen)),
-      finish_(finish) {}
+      finish_(finish) {
+  notice_vanished(listener_.get(), settings.patience);
+  if (settings.patience.count() > 0) next_sweep_ = now_ + sweep_period(settings.patience);
+}
 
 void Loop::run() {
   backend_->watch(finish_);
@@ -53,8 +54,9 @@ void Loop::end_requests() {
 
 /// Until there is something to dispatch, or something is due by the clock.
 void Loop::wait(bool at_once) {
-  const bool ticking = finishing_ || !accepting_ || needs_ticks();
-  Clock::time_point until = receiver().next_deadline();
+  const bool ticking = finishing_ || !accepting_;
+  Clock::time_point until = std::min(receiver().next_deadline(), std::max(next_tick(), earliest_tick_));
+  if (!is_empty()) until = std::min(until, next_sweep_);
   if (at_once || ticking) until = std::min(until, Clock::now() + (at_once ? 0ms : kTick));
   const bool spins = !at_once && settings_.spin.count() > 0;
   backend_->wait(until, spins ? std::min(until, Clock::now() + settings_.spin) : Clock::time_point::min());
@@ -63,13 +65,17 @@ void Loop::wait(bool at_once) {
 void Loop::dispatch() {
   now_ = Clock::now();
   backend_->dispatch();
+  tell_full();
 }
 
 /// Not after each dispatch: a tick may have thousands to look at.
 void Loop::tick_in_time() {
-  if (now_ < next_tick_) return;
-  next_tick_ = now_ + kTick;
+  if (now_ < earliest_tick_) return;
+  earliest_tick_ = now_ + kTick;
   tick();
+  if (now_ < next_sweep_) return;
+  next_sweep_ = now_ + sweep_period(settings_.patience);
+  end_stalled();
 }
 
 void Loop::on_ended(Operation operation, Outlet* outlet, int result) {
@@ -82,10 +88,14 @@ void Loop::on_ended(Operation operation, Outlet* outlet, int result) {
       return on_connected(*outlet, result);
     case Operation::send:
       return note_send(*outlet, result);
+    case Operation::poll:
+      return on_polled(*outlet, result);
   }
 }
 
 void Loop::on_connected(Outlet& /*outlet*/, int /*result*/) {}
+
+void Loop::on_polled(Outlet& /*outlet*/, int /*result*/) {}
 
 void Loop::accept_connections() {
   if (now_ < accept_again_) return;
@@ -119,6 +129,11 @@ void Loop::push(Outlet& outlet, Loan&& loan) {
   outlet.outbox.push(std::move(loan));
   if (at_once && has_sent(outlet)) return;
   count_queued(outlet);
+  if (queued_ > share()) {
+    outlet.outbox.give_back();
+    count_queued(outlet);
+  }
+  if (is_full(outlet) && !std::exchange(outlet.listed_full, true)) full_.push_back(&outlet);
   if (!std::exchange(outlet.listed, true)) to_send_.push_back(&outlet);
 }
 
@@ -137,19 +152,46 @@ void Loop::note_send(Outlet& outlet, int result) {
   on_sent(outlet, result);
 }
 
-/// None may have more than is left for all: so the more have something, the less the next may have.
+/// Most units of memory in an outbox before its source is to be paused. None may have more than is left of the share
+/// of all: so the more have something, the less the next may have.
 std::size_t Loop::outbox_limit() const {
-  const std::size_t left = units_ / 4 - std::min(queued_, units_ / 4);
+  const std::size_t left = share() - std::min(queued_, share());
   return std::clamp<std::size_t>(left, 1, kMostQueued);
 }
 
+/// Sources are paused when all that has come was handed over: what a receiver keeps for those that are paused, nobody
+/// counts.
+void Loop::tell_full() {
+  for (Outlet* outlet : std::exchange(full_, {})) {
+    outlet->listed_full = false;
+    if (is_full(*outlet)) on_full(*outlet);
+  }
+}
+
 void Loop::count_queued(Outlet& outlet) {
-  queued_ += outlet.outbox.size();
-  queued_ -= std::exchange(outlet.counted, outlet.outbox.size());
+  queued_ += outlet.outbox.lent();
+  queued_ -= std::exchange(outlet.counted, outlet.outbox.lent());
 }
 
 void Loop::forget(Outlet& outlet) {
   if (outlet.listed) std::erase(to_send_, &outlet);
+  if (outlet.listed_full) std::erase(full_, &outlet);
+}
+
+bool Loop::is_stalled(Outlet& outlet) const {
+  return !outlet.outbox.empty() &&
+         outlet.outbox.stalled_since(acknowledged(outlet.fd()), now_) <= now_ - settings_.patience;
+}
+
+/// An eighth is forgiven: an answer leaves a moment after its question has come, which the time is counted from.
+bool Loop::is_silent(const Outlet& outlet, Clock::time_point last_active) const {
+  const auto least = silence_limit_ * 7 / 8;
+  return last_active <= now_ - least && since_last_send(outlet.fd()) >= least;
+}
+
+void Loop::note_timed_out(const char* why) {
+  ++tally_.timed_out;
+  timeout_log_.say(std::string("a connection was reset: ") + why);
 }
 
 void Loop::send_listed() {

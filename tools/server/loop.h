@@ -21,6 +21,7 @@ struct Settings {
   unsigned threads = 1;
   std::chrono::seconds grace{30};
   std::chrono::microseconds spin{0};  ///< for which a thread looks for events before it sleeps
+  std::chrono::seconds patience{0};   ///< with a peer that takes nothing of what is sent to it; 0: without end
 };
 
 /// Connections that were accepted, and of those:
@@ -28,6 +29,7 @@ struct Tally {
   std::uint64_t accepted = 0;
   std::uint64_t cut = 0;          ///< the grace time was too short
   std::uint64_t turned_away = 0;  ///< the upstream was not to be had
+  std::uint64_t timed_out = 0;    ///< they were silent, or took nothing, for too long
 };
 
 /// One thread's share of a server: its io_uring or epoll, its receiver and its listening socket, and what leaves by its
@@ -49,29 +51,37 @@ class Loop : private Backend::Events {
  protected:
   virtual void on_accepted(Fd client) = 0;
   virtual void on_connected(Outlet& outlet, int result);
+  /// The events that a poll has told of, or -ECANCELED.
+  virtual void on_polled(Outlet& outlet, int result);
   /// A send has ended, and the outbox knows; negative: an errno.
   virtual void on_sent(Outlet& outlet, int result) = 0;
-  /// What must happen by the clock, every 20 ms while finishing or needs_ticks().
+  /// The outbox has so much that its source is to be paused.
+  virtual void on_full(Outlet& outlet) = 0;
+  /// What must happen by the clock: at next_tick(), and every 20 ms while finishing.
   virtual void tick() = 0;
-  virtual bool needs_ticks() const { return false; }
+  virtual Clock::time_point next_tick() const { return Clock::time_point::max(); }
+  /// Ends those of which an outlet is_stalled(), now and then.
+  virtual void end_stalled() = 0;
   virtual bool is_empty() const = 0;
 
   Backend& backend() { return *backend_; }
   Receiver& receiver() { return backend_->receiver(); }
   Clock::time_point now() const { return now_; }
+  const Settings& settings() const { return settings_; }
   bool finishing() const { return finishing_; }
   bool is_past_grace() const { return now_ > deadline_; }
   void note_cut() { ++tally_.cut; }
   void note_turned_away() { ++tally_.turned_away; }
+  void note_timed_out(const char* why);
 
   void push(Outlet& outlet, Loan&& loan);
   /// Call it after a change of the outbox by others.
   void count_queued(Outlet& outlet);
-  /// Most units of memory in an outbox before its source is to be paused. Slow readers share a quarter of the
-  /// thread's part of the pool, so that they cannot starve the others.
-  std::size_t outbox_limit() const;
-  bool is_full(const Outlet& outlet) const { return outlet.outbox.size() >= outbox_limit(); }
   bool has_room(const Outlet& outlet) const { return outlet.outbox.size() <= outbox_limit() / 4; }
+  /// Its peer has taken nothing for longer than is borne.
+  bool is_stalled(Outlet& outlet) const;
+  /// Nothing has left by it, or moved since `last_active`, for as long as WEIR_DEADLINE says.
+  bool is_silent(const Outlet& outlet, Clock::time_point last_active) const;
   /// The outlet is going away.
   void forget(Outlet& outlet);
 
@@ -87,26 +97,33 @@ class Loop : private Backend::Events {
   void send_listed();
   bool sends_at_once(std::size_t bytes) const;
   bool has_sent(Outlet& outlet);
+  /// What slow readers may hold together, so that they cannot starve the others: a quarter of the thread's part of the
+  /// pool.
+  std::size_t share() const { return units_ / 4; }
+  std::size_t outbox_limit() const;
+  bool is_full(const Outlet& outlet) const { return outlet.outbox.size() >= outbox_limit(); }
+  void tell_full();
   void start_finishing();
 
   const Settings& settings_;
   std::unique_ptr<Backend> backend_;
   std::size_t units_;  ///< of the pool, this thread's part
+  const std::chrono::milliseconds silence_limit_;
   Fd listener_;
   const int finish_;
   bool finishing_ = false;
   bool accepting_ = false;
-  std::size_t queued_ = 0;  ///< in all outboxes
+  std::size_t queued_ = 0;  ///< units lent to all outboxes: no more than share()
   Tally tally_;
   Clock::time_point now_ = Clock::now();
   Clock::time_point deadline_{};
-  Clock::time_point next_tick_{};
+  Clock::time_point earliest_tick_{};
+  Clock::time_point next_sweep_ = Clock::time_point::max();
   Clock::time_point accept_again_{};  ///< after a failure, which would fail at once again
   std::vector<Outlet*> to_send_;
+  std::vector<Outlet*> full_;
   RateLimit accept_log_;
+  RateLimit timeout_log_;
 };
-
-/// Has the kernel not wait for more before small answers leave.
-void send_without_delay(int fd);
 
 }  // namespace weir::server

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
+#include <new>
 
 namespace weir::server {
 namespace {
@@ -30,34 +32,49 @@ Outbox::QueueHold Outbox::take_queue() {
 
 void Outbox::GiveBack::operator()(Queue* queue) const {
   std::unique_ptr<Queue> spare(queue);
-  spare->loans.clear();
-  spare->first = spare->offset = spare->in_flight = spare->size = 0;
+  spare->pieces.clear();
+  spare->first = spare->offset = spare->in_flight = spare->size = spare->lent = 0;
+  spare->stalled_since = {};
   if (spares().size() < kMostSpares) spares().push_back(std::move(spare));
 }
 
-std::uint32_t Outbox::size_of(const Loan& loan) {
-  return static_cast<std::uint32_t>((loan.capacity() + kUnit - 1) / kUnit);
-}
+std::uint32_t Outbox::units_of(std::uint32_t bytes) { return static_cast<std::uint32_t>((bytes + kUnit - 1) / kUnit); }
 
 void Outbox::push(Loan&& loan) {
   if (empty()) queue_ = take_queue();
-  queue_->size += size_of(loan);
-  queue_->loans.push_back(std::move(loan));
+  queue_->pieces.push_back({.loan = std::move(loan), .copy = {}});
+  queue_->count(queue_->pieces.back());
+}
+
+void Outbox::give_back() {
+  Queue& queue = *queue_;
+  for (std::size_t i = queue.first + queue.in_flight; i < queue.pieces.size(); ++i) {
+    Piece& piece = queue.pieces[i];
+    if (piece.copy) continue;
+    const iovec rest = rest_of(i);
+    std::unique_ptr<std::byte[]> copy(new (std::nothrow) std::byte[rest.iov_len]);
+    if (!copy) return;
+    std::memcpy(copy.get(), rest.iov_base, rest.iov_len);
+    if (i == queue.first) queue.offset = 0;
+    queue.discount(piece);
+    piece = {.loan = {}, .copy = std::move(copy), .copied = static_cast<std::uint32_t>(rest.iov_len)};
+    queue.count(piece);
+  }
 }
 
 iovec Outbox::rest_of(std::size_t index) const {
-  const Loan& loan = queue_->loans[index];
+  const iovec all = queue_->pieces[index].bytes();
   const std::size_t skip = index == queue_->first ? queue_->offset : 0;
-  return {loan.data() + skip, loan.size() - skip};
+  return {static_cast<std::byte*>(all.iov_base) + skip, all.iov_len - skip};
 }
 
 const msghdr& Outbox::begin_send() {
   Queue& queue = *queue_;
-  queue.loans.erase(queue.loans.begin(), queue.loans.begin() + static_cast<std::ptrdiff_t>(queue.first));
+  queue.pieces.erase(queue.pieces.begin(), queue.pieces.begin() + static_cast<std::ptrdiff_t>(queue.first));
   queue.first = 0;
-  queue.in_flight = std::min(queue.loans.size(), kMostPieces);
-  for (std::size_t i = 0; i < queue.in_flight; ++i) queue.pieces[i] = rest_of(i);
-  queue.message.msg_iov = queue.pieces.data();
+  queue.in_flight = std::min(queue.pieces.size(), kMostPieces);
+  for (std::size_t i = 0; i < queue.in_flight; ++i) queue.parts[i] = rest_of(i);
+  queue.message.msg_iov = queue.parts.data();
   queue.message.msg_iovlen = queue.in_flight;
   return queue.message;
 }
@@ -73,11 +90,11 @@ void Outbox::sent(int result) {
     }
     left -= rest;
     queue_->offset = 0;
-    Loan& gone = queue_->loans[queue_->first++];
-    queue_->size -= size_of(gone);
-    gone = Loan{};
+    Piece& gone = queue_->pieces[queue_->first++];
+    queue_->discount(gone);
+    gone = {};
   }
-  if (queue_->first == queue_->loans.size()) queue_ = nullptr;
+  if (queue_->first == queue_->pieces.size()) queue_ = nullptr;
 }
 
 void Outbox::discard() {
@@ -85,10 +102,16 @@ void Outbox::discard() {
     queue_ = nullptr;
     return;
   }
-  while (queue_->loans.size() > queue_->in_flight) {  // which are the first ones
-    queue_->size -= size_of(queue_->loans.back());
-    queue_->loans.pop_back();
+  while (queue_->pieces.size() > queue_->in_flight) {  // which are the first ones
+    queue_->discount(queue_->pieces.back());
+    queue_->pieces.pop_back();
   }
+}
+
+Outbox::Clock::time_point Outbox::stalled_since(std::uint64_t acknowledged, Clock::time_point now) {
+  const bool moved = std::exchange(queue_->acknowledged, acknowledged) != acknowledged;
+  if (moved || queue_->stalled_since == Clock::time_point{}) queue_->stalled_since = now;
+  return queue_->stalled_since;
 }
 
 int Outlet::try_send() const {

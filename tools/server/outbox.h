@@ -5,6 +5,7 @@
 #include <weir/loan.h>
 
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -19,14 +20,19 @@ namespace weir::server {
 /// server are idle. REQUIRES: one thread uses it.
 class Outbox {
  public:
+  using Clock = std::chrono::steady_clock;
   static constexpr std::size_t kUnit = 16384;
 
   bool empty() const { return queue_ == nullptr; }
   bool in_flight() const { return !empty() && queue_->in_flight > 0; }
-  /// What the loans hold, in units of 16 KiB: each at least one.
+  /// What there is to send, in units of 16 KiB: each piece at least one.
   std::uint32_t size() const { return empty() ? 0 : queue_->size; }
+  /// What its loans hold of the pool, in the same units.
+  std::uint32_t lent() const { return empty() ? 0 : queue_->lent; }
 
   void push(Loan&& loan);
+  /// Copies all that is not in flight to memory that is not the pool's, and drops the loans.
+  void give_back();
   /// A send begins: the message, of as much as fits one, which stays valid until the send has ended.
   /// REQUIRES: !in_flight() and !empty().
   const msghdr& begin_send();
@@ -37,17 +43,37 @@ class Outbox {
   /// Drops all that is not in flight.
   void discard();
 
+  /// Since when the peer has taken nothing, as far as was asked: `acknowledged` are the bytes that it has now.
+  /// REQUIRES: !empty().
+  Clock::time_point stalled_since(std::uint64_t acknowledged, Clock::time_point now);
+
  private:
   static constexpr std::size_t kMostPieces = 16;
 
+  /// A loan, or a copy of what was in one.
+  struct Piece {
+    Loan loan;
+    std::unique_ptr<std::byte[]> copy;
+    std::uint32_t copied = 0;  ///< bytes of the copy
+
+    iovec bytes() const { return copy ? iovec{copy.get(), copied} : iovec{loan.data(), loan.size()}; }
+    std::uint32_t size() const { return units_of(copy ? copied : loan.capacity()); }
+    std::uint32_t lent() const { return copy ? 0 : size(); }
+  };
   struct Queue {
-    std::vector<Loan> loans;
+    std::vector<Piece> pieces;
     std::size_t first = 0;      ///< so many of them went out whole
     std::size_t offset = 0;     ///< bytes of the next that went out
-    std::size_t in_flight = 0;  ///< loans in the message
+    std::size_t in_flight = 0;  ///< pieces in the message
     std::uint32_t size = 0;
-    std::array<iovec, kMostPieces> pieces{};
+    std::uint32_t lent = 0;
+    std::uint64_t acknowledged = 0;     ///< when it was asked last
+    Clock::time_point stalled_since{};  ///< not asked yet: the epoch
+    std::array<iovec, kMostPieces> parts{};
     msghdr message{};
+
+    void count(const Piece& piece) { size += piece.size(), lent += piece.lent(); }
+    void discount(const Piece& piece) { size -= piece.size(), lent -= piece.lent(); }
   };
   struct GiveBack {
     void operator()(Queue* queue) const;
@@ -56,7 +82,7 @@ class Outbox {
 
   static std::vector<std::unique_ptr<Queue>>& spares();
   static QueueHold take_queue();
-  static std::uint32_t size_of(const Loan& loan);
+  static std::uint32_t units_of(std::uint32_t bytes);
   iovec rest_of(std::size_t index) const;
 
   QueueHold queue_;
@@ -72,7 +98,8 @@ struct Outlet {
   Fd socket;
   std::uint32_t counted = 0;  ///< of its outbox's buffers, by the loop
   Outbox outbox;
-  bool listed = false;  ///< the loop has it on its list of outboxes to send
+  bool listed = false;       ///< the loop has it on its list of outboxes to send
+  bool listed_full = false;  ///< the same of those whose source is to be paused
 };
 
 }  // namespace weir::server

@@ -115,6 +115,7 @@ class Workers {
       all.accepted += one.tally.accepted;
       all.cut += one.tally.cut;
       all.turned_away += one.tally.turned_away;
+      all.timed_out += one.tally.timed_out;
       if (one.failure.empty()) continue;
       say_at_last(one.failure);
       status = 1;
@@ -122,9 +123,10 @@ class Workers {
     pool_.flush();
     const std::string late =
         all.cut > 0 ? ", of which " + std::to_string(all.cut) + " were cut when the grace ended" : "";
+    const std::string slow = all.timed_out > 0 ? ", reset " + std::to_string(all.timed_out) + " that timed out" : "";
     const std::string away = all.turned_away > 0 ? ", turned " + std::to_string(all.turned_away) + " away" : "";
     say_at_last(std::string(service_.done) + " " + std::to_string(all.accepted - all.turned_away) + " connections" +
-                late + away + "; all buffers are back: " + (pool_.counts().user == 0 ? "yes" : "NO"));
+                late + slow + away + "; all buffers are back: " + (pool_.counts().user == 0 ? "yes" : "NO"));
     return status;
   }
 
@@ -194,6 +196,10 @@ void add_options(CLI::App& app, Arguments& arguments) {
   app.add_option("--grace", arguments.grace, "seconds that Ctrl-C gives to what is in flight")
       ->check(common::from_to(0, 1'000'000))
       ->capture_default_str();
+  app.add_option("--send-timeout", arguments.send_timeout,
+                 "seconds after which a peer that takes nothing of what is sent to it is reset (0: never)")
+      ->check(common::from_to(0, kMostSeconds))
+      ->capture_default_str();
 }
 
 int main_of(CLI::App& app, int argc, char** argv, const std::function<int()>& serve) {
@@ -221,7 +227,8 @@ int serve(const Arguments& arguments, const Service& service) {
   Settings settings{.listen = parse_address(arguments.listen, Port::may_be_chosen),
                     .threads = arguments.threads,
                     .grace = std::chrono::seconds(arguments.grace),
-                    .spin = std::chrono::microseconds(arguments.spin)};
+                    .spin = std::chrono::microseconds(arguments.spin),
+                    .patience = std::chrono::seconds(arguments.send_timeout)};
   const Fd port = claim_port(settings.listen);
   const Options options = options_for(arguments, service);
   raise_file_limit();

@@ -21,7 +21,11 @@ struct Arguments {
   bool pin = false;
   unsigned grace = 30;
   unsigned spin = 0;
+  unsigned send_timeout = 300;
 };
+
+/// Of an option that is a time.
+inline constexpr unsigned kMostSeconds = 86'400;
 
 /// A server of loops, one a thread, which SIGINT and SIGTERM end: the first after the grace, a later one at once.
 struct Service {

@@ -57,6 +57,10 @@ class UringBackend final : public Backend {
     }
   }
 
+  void poll(Outlet& outlet, unsigned events) override {
+    io_uring_prep_poll_add(request(name_of(Operation::poll, &outlet)), outlet.fd(), events);
+  }
+
   void cancel(Operation operation, Outlet* outlet) override {
     if (operation == Operation::accept) accepting_ = false;
     io_uring_prep_cancel64(request(kCancel), name_of(operation, outlet), 0);
