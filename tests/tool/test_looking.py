@@ -249,6 +249,15 @@ class PermissionTest(Case):
         os.chmod(self.program, 0o4755)
         self.check_says_who_may()
 
+    def test_root_of_a_user_namespace(self):
+        """For it, sudo would change nothing here."""
+        enter = [*AS_NOBODY, "unshare", "--user", "--map-root-user"]
+        if not works(*enter, "true"):
+            self.skipTest("no user namespaces for ordinary users")
+        with Holder() as held:
+            answer = run(*enter, self.tool, "stat", held.pid)
+            self.check_refused(answer, "root needs CAP_SYS_PTRACE", f"`sudo weir stat {held.pid}` outside of this container")
+
     def test_hidden_processes(self):
         script = 'mount -t proc -o "$1" proc /proc && shift && exec "$@"'
         for option in ("hidepid=1", "hidepid=2"):
