@@ -53,6 +53,8 @@ std::span<std::byte*> place_of_buffers(const RingRecord& record, std::uint32_t e
   if (error == -EINVAL && fill == Fill::slices)
     throw Error(EINVAL, what + "incremental buffer rings need Linux 6.12 or newer; set WEIR_RECV=ring");
   if (error == -EINVAL) throw Error(EINVAL, what + "buffer rings need Linux 5.19 or newer");
+  if (error == -EPERM || error == -EACCES)
+    throw Error(-error, what + "io_uring_register is forbidden here: allow it in the seccomp profile");
   throw Error(-error, what + "the kernel refused; if memory is short, raise `ulimit -l`");
 }
 

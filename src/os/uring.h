@@ -25,7 +25,8 @@ int unregister_buffers(io_uring& ring);
 /// What the kernel's receives can do.
 struct ReceiveFeatures {
   bool multishot = false;  ///< stay armed: Linux 6.0
-  bool bundles = false;    ///< fill several buffers at once, in order: Linux 6.10, but not 6.13 and 6.14
+  bool bundles = false;    ///< fill several buffers at once, in order: Linux 6.10, but not 6.13 to 6.15
+  int error = 0;           ///< -errno where the kernel did not tell
 };
 ReceiveFeatures probe_receives(io_uring& ring);
 

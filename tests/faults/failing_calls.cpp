@@ -294,8 +294,9 @@ int failing_epoll_ctl(int epoll, int operation, int fd, epoll_event* event) {
   return call("epoll_ctl", {ENOSPC, ENOMEM, EPERM}, [&] { return epoll_ctl(epoll, operation, fd, event); });
 }
 
-io_uring_probe* failing_io_uring_get_probe_ring(io_uring* ring) {
-  return failure("io_uring_get_probe_ring", {ENOMEM}) == 0 ? io_uring_get_probe_ring(ring) : nullptr;
+int failing_io_uring_register_probe(io_uring* ring, io_uring_probe* probe, unsigned operations) {
+  return ring_call("io_uring_register_probe", {ENOMEM, EPERM},
+                   [&] { return io_uring_register_probe(ring, probe, operations); });
 }
 
 }  // extern "C"

@@ -191,7 +191,7 @@ const std::set<std::string> kErrors{"memfd_create",
                                     "epoll_ctl",
                                     "eventfd",
                                     "pthread_atfork",
-                                    "io_uring_get_probe_ring",
+                                    "io_uring_register_probe",
                                     "io_uring_register_buf_ring",
                                     "pthread_create",
                                     "io_uring_register_buffers_update_tag"};

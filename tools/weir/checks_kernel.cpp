@@ -100,7 +100,7 @@ Findings check_features(const Machine& machine, const Plan& plan) {
           feature("multishot receive", uring.multishot, "6.0",
                   "receivers poll, which costs a system call for each receive"),
           feature("deferred task work", uring.deferred, "6.1", "completions may interrupt the server's threads"),
-          extra("bundles", uring.bundles, "ring_bundle", "Linux 6.10 or newer, not 6.13 and 6.14"),
+          extra("bundles", uring.bundles, "ring_bundle", "Linux 6.10 or newer, not 6.13 to 6.15"),
           extra("incremental buffers", uring.incremental, "ring_incremental", "Linux 6.12 or newer")};
 }
 
