@@ -66,7 +66,8 @@ class Receiver {
 
   /// On an io_uring. Where the strategy of the pool's options has buffer rings it registers the first, as group
   /// `group`; those that are needed later get the numbers after it, one for each size of buffer and kind of ring at
-  /// most. Throws Error: no class holds receive_bytes, as BufferRing, or the kernel is too old for the strategy.
+  /// most. Throws Error: no class holds receive_bytes, as BufferRing, the kernel is too old for the strategy, or the
+  /// io_uring has IORING_SETUP_SQPOLL, with which a request could meet the next file of a descriptor that was closed.
   /// REQUIRES: pool and ring outlive this; no two receivers of an io_uring have groups in common.
   Receiver(Pool& pool, io_uring& ring, std::uint16_t group = 64);
   /// On an epoll, to which it adds an eventfd and the connections' files. Throws Error: the strategy of the pool's
@@ -81,7 +82,7 @@ class Receiver {
 
   /// Receives from `fd`, a stream socket, which stays yours: close it after stop() or the end of the inflow. The
   /// strategy is the receiver's where it is automatic. Throws Error when it is the first that needs a buffer ring, as
-  /// the constructor, and when there are 16,777,216 connections. REQUIRES: the inflow is not started; what turn()
+  /// the constructor, when there are 16,777,216 connections, and after stop_all(). REQUIRES: the inflow is not started; what turn()
   /// prepared is submitted before a file is closed.
   void start(Inflow& inflow, int fd, Strategy strategy = Strategy::automatic);
   /// Asks for no more data: its handler is not called until resume(). What the kernel has received by then is kept, in
@@ -117,7 +118,7 @@ class Receiver {
   /// Connections that wait for a buffer.
   std::size_t parked() const noexcept;
 
-  /// Stops every inflow and the receiver's own requests. After it, run your loop until quiet().
+  /// Stops every inflow and the receiver's own requests, for good. After it, run your loop until quiet().
   void stop_all() noexcept;
   /// True when the kernel has no request of this receiver.
   bool quiet() const noexcept;

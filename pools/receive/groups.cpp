@@ -14,6 +14,9 @@ namespace {
 
 using Ring = StrategyFacts::Ring;
 
+/// Each try takes pages of the pool and asks the kernel, and connections are armed thousands of times a second.
+constexpr std::chrono::seconds kBetweenTries{10};
+
 /// Slices are made of the largest buffers: the larger, the fewer receives are split at an end.
 std::uint32_t sliced_bytes(const PoolState& pool) {
   const auto& sizes = pool.options().classes;
@@ -42,19 +45,27 @@ std::uint8_t Groups::find(Ring ring, bool lazy, std::uint32_t buffer_bytes) cons
   return found != groups_.end() ? static_cast<std::uint8_t>(found - groups_.begin()) : kNone;
 }
 
+std::uint32_t Groups::buffer_bytes_for(const StrategyFacts& strategy, std::uint32_t bytes) const {
+  if (kind_of(strategy) == Ring::slice) return sliced_bytes(pool_);
+  return pool_.classes()[receive_class(pool_, bytes)].bytes;
+}
+
 std::uint8_t Groups::need(const StrategyFacts& strategy, std::uint32_t bytes) {
+  const std::uint32_t buffer_bytes = buffer_bytes_for(strategy, bytes);
+  const std::uint8_t known = find(kind_of(strategy), strategy.lazy, buffer_bytes);
+  return known != kNone ? known : make(strategy, buffer_bytes);
+}
+
+std::uint8_t Groups::make(const StrategyFacts& strategy, std::uint32_t buffer_bytes) {
   const Options& options = pool_.options();
   const Ring ring = kind_of(strategy);
   const bool slices = ring == Ring::slice;
-  const std::uint32_t buffer_bytes = slices ? sliced_bytes(pool_) : pool_.classes()[receive_class(pool_, bytes)].bytes;
-  const std::uint8_t known = find(ring, strategy.lazy, buffer_bytes);
-  if (known != kNone) return known;
   if (groups_.size() == kNone) throw Error(EMFILE, "a receiver has 255 buffer rings already: give WEIR_CLASSES fewer");
   // As many bytes of large buffers as of those that receive_bytes asks for.
   const std::uint64_t fit = std::uint64_t{options.ring_entries} * options.receive_bytes / buffer_bytes;
   const auto entries =
       slices ? static_cast<std::uint32_t>(std::bit_floor(std::max<std::uint64_t>(fit, 1))) : options.ring_entries;
-  const auto number = static_cast<std::uint16_t>(first_ + groups_.size());
+  const std::uint16_t number = next_number();
   groups_.push_back({.ring = ring, .lazy = strategy.lazy, .slots = nullptr, .stock = Stock(entries)});
   try {
     groups_.back().slots.reset(
@@ -66,10 +77,22 @@ std::uint8_t Groups::need(const StrategyFacts& strategy, std::uint32_t bytes) {
   return static_cast<std::uint8_t>(groups_.size() - 1);
 }
 
-std::uint8_t Groups::need_or(const StrategyFacts& strategy, std::uint32_t bytes, std::uint8_t otherwise) noexcept {
+std::uint16_t Groups::next_number() const {
+  const std::size_t number = first_ + groups_.size();
+  if (number <= UINT16_MAX) return static_cast<std::uint16_t>(number);
+  throw Error(EINVAL, "a receiver whose first buffer group is " + std::to_string(first_) + " needs group " +
+                          std::to_string(number) + ", and they end at 65535: give it a lower first one");
+}
+
+std::uint8_t Groups::need_or(const StrategyFacts& strategy, std::uint32_t bytes, std::uint8_t otherwise,
+                             os::Time now) noexcept {
   try {
-    return need(strategy, bytes);
+    const std::uint32_t buffer_bytes = buffer_bytes_for(strategy, bytes);
+    const std::uint8_t known = find(kind_of(strategy), strategy.lazy, buffer_bytes);
+    if (known != kNone) return known;
+    return now < tries_again_ ? otherwise : make(strategy, buffer_bytes);
   } catch (const std::exception& error) {
+    tries_again_ = now + kBetweenTries;
     pool_.alerts().tell(AlertKind::degraded,
                         [&] { return std::string("a receiver does without a ring: ") + error.what(); });
     return otherwise;

@@ -25,8 +25,9 @@ class Groups {
 
   /// Index of the ring for receives of `bytes` by a strategy with rings. Throws Error.
   std::uint8_t need(const StrategyFacts& strategy, std::uint32_t bytes);
-  /// The same; where that ring cannot be had, `otherwise`.
-  std::uint8_t need_or(const StrategyFacts& strategy, std::uint32_t bytes, std::uint8_t otherwise) noexcept;
+  /// The same; where that ring cannot be had, `otherwise`: then none is tried for again for a while.
+  std::uint8_t need_or(const StrategyFacts& strategy, std::uint32_t bytes, std::uint8_t otherwise,
+                       os::Time now) noexcept;
 
   RingSlots& operator[](std::uint8_t index) noexcept { return *groups_[index].slots; }
   /// A request that may use buffers of the ring is with the kernel, or is so no more.
@@ -66,12 +67,16 @@ class Groups {
   std::uint32_t within_limits(const Group& group) const noexcept;
   os::Time idle_at(const Group& group) const noexcept;
 
+  std::uint32_t buffer_bytes_for(const StrategyFacts& strategy, std::uint32_t bytes) const;
   std::uint8_t find(StrategyFacts::Ring ring, bool lazy, std::uint32_t buffer_bytes) const noexcept;
+  std::uint8_t make(const StrategyFacts& strategy, std::uint32_t buffer_bytes);
+  std::uint16_t next_number() const;
 
   PoolState& pool_;
   io_uring* const ring_;
   const std::uint16_t first_;
   std::vector<Group> groups_;
+  os::Time tries_again_{};  ///< after a ring that could not be had
 };
 
 }  // namespace weir::detail

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <utility>
 
 #include "base/fatal.h"
@@ -17,9 +18,6 @@ namespace {
 
 using Kind = Requests::Kind;
 using Ring = StrategyFacts::Ring;
-
-constexpr char kNoMultishot[] =
-    "receivers take turns of polls and receives: multishot receives into buffer rings need Linux 6.0 or newer";
 
 ReceiverRecord* take_receiver_record() {
   ReceiverRecord* record = take_record(segment().receivers);
@@ -35,6 +33,26 @@ std::vector<std::uint32_t> receive_sizes(const PoolState& pool) {
   std::vector<std::uint32_t> sizes;
   for (std::size_t i = 0; i <= largest; ++i) sizes.push_back(pool.classes()[i].bytes);
   return sizes;
+}
+
+/// A request means the file that its descriptor leads to when it is taken. What is submitted is taken before the user
+/// can close the file, but by a thread of the kernel's.
+io_uring& checked(io_uring& ring) {
+  if ((ring.flags & IORING_SETUP_SQPOLL) == 0) return ring;
+  throw Error(EINVAL,
+              "a receiver takes no io_uring with IORING_SETUP_SQPOLL: its thread may take a request when the file has "
+              "been closed, and receive from another of the same number; set it up without that flag");
+}
+
+std::string why_no_multishot(os::ReceiveFeatures features) {
+  if (features.error == -EPERM || features.error == -EACCES) {
+    return "io_uring_register is forbidden here, which tells of multishot receives and makes buffer rings: allow it in "
+           "the seccomp profile";
+  }
+  if (features.error != 0) {
+    return std::string("the kernel did not tell whether it has multishot receives: ") + std::strerror(-features.error);
+  }
+  return "multishot receives into buffer rings need Linux 6.0 or newer";
 }
 
 Strategy default_strategy(const Options& options, const Requests& requests, os::ReceiveFeatures features) {
@@ -64,7 +82,9 @@ ReceiverState::ReceiverState(Pool& pool, std::unique_ptr<Requests> requests, Gro
   if (facts.ring != Ring::none)
     groups_.need(facts, facts.sized ? Predictor(ring_costs_).predict() : options_.receive_bytes);
   if (options_.recv == Strategy::automatic && strategy_ == Strategy::poll_adaptive)
-    pool.state().alerts().tell(AlertKind::degraded, [] { return kNoMultishot; });
+    pool.state().alerts().tell(AlertKind::degraded, [&] {
+      return "receivers take turns of polls and receives: " + why_no_multishot(features_);
+    });
   record_->pool = pool.state().id();
   record_->thread = os::thread_id();
   record_->strategy = static_cast<std::uint32_t>(strategy_);
@@ -72,7 +92,7 @@ ReceiverState::ReceiverState(Pool& pool, std::unique_ptr<Requests> requests, Gro
 }
 
 ReceiverState::ReceiverState(Pool& pool, io_uring& ring, std::uint16_t group)
-    : ReceiverState(pool, std::make_unique<UringRequests>(ring, group), Groups(pool.state(), &ring, group),
+    : ReceiverState(pool, std::make_unique<UringRequests>(checked(ring), group), Groups(pool.state(), &ring, group),
                     os::probe_receives(ring)) {}
 
 ReceiverState::ReceiverState(Pool& pool, Epoll epoll, std::uint16_t group)
@@ -109,10 +129,11 @@ const StrategyFacts& ReceiverState::resolve(Strategy strategy) const {
                                  : "the strategy epoll needs a receiver on an epoll: set WEIR_RECV=auto");
   }
   if (facts.ring != Ring::none && !features_.multishot) {
-    throw Error(ENOSYS, "multishot receives need Linux 6.0 or newer: set WEIR_RECV=auto, or choose another strategy");
+    throw Error(features_.error != 0 ? -features_.error : ENOSYS,
+                why_no_multishot(features_) + "; or set WEIR_RECV=auto, or choose another strategy");
   }
   if (facts.ring == Ring::bundle && !features_.bundles) {
-    throw Error(ENOSYS, "bundles need Linux 6.10 or newer, and are broken in 6.13 and 6.14: set WEIR_RECV=ring");
+    throw Error(ENOSYS, "bundles need Linux 6.10 or newer, and are broken in 6.13 to 6.15: set WEIR_RECV=ring");
   }
   return facts;
 }
@@ -136,6 +157,7 @@ std::uint32_t ReceiverState::take_slot() {
 
 void ReceiverState::start(Inflow& inflow, int fd, Strategy strategy) {
   if (inflow.receiver_ != nullptr) base::fatal("an inflow was started twice: stop it first");
+  if (stopping_) throw Error(ESHUTDOWN, "the receiver was stopped by stop_all(): start new inflows on another");
   const StrategyFacts& facts = resolve(strategy);
   if (facts.ring == Ring::slice && os::is_datagram(fd)) {
     throw Error(EPROTOTYPE, "ring_incremental would cut datagrams short: choose another strategy for this socket");

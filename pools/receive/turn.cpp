@@ -120,7 +120,8 @@ ReceiverState::Outcome ReceiverState::submit(std::uint32_t slot) noexcept {
 RingSlots& ReceiverState::choose_ring(Connection& connection) noexcept {
   if (connection.strategy->sized) {
     connection.armed_for = connection.predictor.predict();
-    connection.own_group = groups_.need_or(*connection.strategy, connection.armed_for, connection.own_group);
+    connection.own_group =
+        groups_.need_or(*connection.strategy, connection.armed_for, connection.own_group, idle_.now());
   }
   connection.group = connection.own_group;
   return groups_[connection.group];

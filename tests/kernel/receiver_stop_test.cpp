@@ -124,6 +124,22 @@ TEST_P(ReceiverStopTest, OneThatStartsInAHandlerGetsNothingOfOneThatStopped) {
   world.end();
 }
 
+TEST_P(ReceiverStopTest, NothingStartsAfterTheEndOfAll) {
+  MAKE_WORLD(world, receive_options(4096, 16));
+  world.add();
+  world.step();
+  world.receiver->stop_all();
+  const SocketPair sockets = SocketPair::local();
+  Inflow late;
+  try {
+    world.receiver->start(late, sockets.near.get());
+    FAIL() << "it would not hear anything";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code().value(), ESHUTDOWN) << error.what();
+  }
+  world.end();
+}
+
 class ReceiverStopDeathTest : public ReceiverStopTest {
  protected:
   ReceiverStopDeathTest() { GTEST_FLAG_SET(death_test_style, "threadsafe"); }

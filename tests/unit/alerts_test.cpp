@@ -230,6 +230,46 @@ TEST(Alerts, StuckCancel) {
   }
 }
 
+/// Its prediction leads to a second ring, for which there is no group number left.
+TEST(Alerts, ARingThatCannotBeHadIsNotTriedForAtEachArming) {
+  Ring ring;
+  if (!ring.missing_multishot().empty()) GTEST_SKIP() << ring.missing_multishot();
+  Sink sink;
+  Options options = small_options(4 * kMiB);
+  options.recv = Strategy::ring_sized;
+  Pool pool(sink.listening(options));
+  Receiver receiver(pool, ring.get(), 65535);
+  const SocketPair sockets = SocketPair::local();
+  Inflow inflow;
+  receiver.start(inflow, sockets.near.get());
+  const auto step = [&] {
+    while (receiver.turn()) io_uring_submit(&ring.get());
+    io_uring_submit_and_get_events(&ring.get());
+    for (io_uring_cqe* cqe = nullptr; io_uring_peek_cqe(&ring.get(), &cqe) == 0; io_uring_cqe_seen(&ring.get(), cqe))
+      receiver.complete(*cqe, [](Inflow&, const Received&) {});
+  };
+  const auto arm_again = [&] {
+    receiver.pause(inflow);
+    for (int i = 0; i < 3; ++i) step();
+    receiver.resume(inflow);
+    for (int i = 0; i < 3; ++i) step();
+  };
+  const std::string text(64, 'x');  // much less than what is foretold of one that is not known
+  for (int i = 0; i < 200 && sink.told(AlertKind::degraded).empty(); ++i) {
+    send(sockets.far.get(), text.data(), text.size(), 0);
+    step();
+  }
+  ASSERT_EQ(sink.told(AlertKind::degraded).size(), 1U);
+  expect_text(sink.told(AlertKind::degraded).front().message, "needs group 65536");
+  for (int i = 0; i < 5; ++i) arm_again();
+  pass(3600s);
+  arm_again();
+  ASSERT_EQ(sink.told(AlertKind::degraded).size(), 2U) << "it is tried for again after a while";
+  EXPECT_EQ(sink.told(AlertKind::degraded).back().suppressed, 0U) << "it was tried for in between";
+  receiver.stop_all();
+  while (!receiver.quiet()) step();
+}
+
 TEST(Alerts, OfASinkThatThrowsAreSaid) {
   Options options = small_options(kMiB);
   options.on_alert = [](const Alert&) { throw std::runtime_error("no paper"); };

@@ -33,7 +33,7 @@ Loop::Loop(Pool& pool, const Settings& settings, int finish)
 
 void Loop::run() {
   backend_->watch(finish_);
-  while (!finishing_ || !is_empty()) {
+  while (!finishing_ || accepting_ || !is_empty()) {  // who is accepted after the end would not be heard
     if (!accepting_ && !finishing_) accept_connections();
     send_listed();
     wait(receiver().turn());
