@@ -62,8 +62,9 @@ const os::SegmentFile& segment_file() {
 
 Segment& segment() { return *reinterpret_cast<Segment*>(segment_file().data); }
 
+/// Never destroyed, as all that threads may use while the process ends.
 std::mutex& registry_mutex() {
-  static std::mutex mutex;
+  static std::mutex& mutex = *new std::mutex;
   return mutex;
 }
 

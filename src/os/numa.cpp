@@ -53,8 +53,9 @@ struct Topology {
   static int distance(int from, int to) { return from == to ? 0 : numa_distance(from, to); }
 };
 
+/// Never destroyed: threads lend and drop until the process has ended.
 const Topology& topology() {
-  static const Topology instance;
+  static const Topology& instance = *new Topology;
   return instance;
 }
 

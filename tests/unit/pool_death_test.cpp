@@ -1,11 +1,14 @@
 #include <gtest/gtest.h>
 #include <weir/pool.h>
 
+#include <atomic>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <thread>
 
 #include "pool_testing.h"
 #include "slab/pool_state.h"
@@ -33,6 +36,31 @@ TEST_F(PoolDeathTest, APoolGoesBeforeItsLoans) {
         pool.reset();
       },
       KilledBySignal(SIGABRT), "weir: pool 'front' destroyed while buffers of 4096 bytes are out: 1 with users");
+}
+
+/// What a program's own end may do after the library's static objects would be gone: use what they gave back.
+void overwrite_what_is_free() {
+  for (std::size_t i = 0; i < 20'000; ++i) {
+    void* const block = std::malloc(8 + i % 64);
+    std::memset(block, 0x41, 8 + i % 64);  // and it is never given back
+  }
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+}
+
+/// Nobody destroys this pool, and nobody stops the thread.
+TEST_F(PoolDeathTest, AThreadUsesAPoolUntilTheProcessHasEnded) {
+  EXPECT_EXIT(
+      {
+        std::atexit(overwrite_what_is_free);
+        static Pool& pool = *new Pool(small_options());
+        static std::atomic<int> rounds{0};
+        std::thread([] {
+          for (;; ++rounds) testing::lend_all(pool, 4096);
+        }).detach();
+        while (rounds < 3) std::this_thread::yield();
+        std::exit(0);  // NOLINT(concurrency-mt-unsafe): that is what is tried
+      },
+      ::testing::ExitedWithCode(0), "");
 }
 
 TEST_F(PoolDeathTest, TheClassThatIsOutIsTheOneNamed) {
