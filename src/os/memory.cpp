@@ -17,6 +17,9 @@
 namespace weir::os {
 namespace {
 
+constexpr std::size_t kMostNodes = 1024;  // of any kernel
+constexpr std::size_t kWordBits = sizeof(unsigned long) * 8;
+
 int result_of(int returned) { return returned == 0 ? 0 : -errno; }
 
 int flags_of(PageKind kind) {
@@ -64,8 +67,11 @@ int unmap_to_reserved(std::byte* where, std::size_t bytes) {
 int release(std::byte* where, std::size_t bytes) { return result_of(munmap(where, bytes)); }
 
 int bind_to_node(std::byte* where, std::size_t bytes, int node) {
-  const unsigned long mask = 1UL << node;
-  return result_of(static_cast<int>(mbind(where, bytes, MPOL_BIND, &mask, sizeof mask * 8 + 1, 0)));
+  std::array<unsigned long, kMostNodes / kWordBits> mask{};
+  const auto bit = static_cast<std::size_t>(node);
+  if (bit >= kMostNodes) return -EINVAL;
+  mask.at(bit / kWordBits) = 1UL << bit % kWordBits;
+  return result_of(static_cast<int>(mbind(where, bytes, MPOL_BIND, mask.data(), kMostNodes + 1, 0)));
 }
 
 int exclude_from_fork(std::byte* where, std::size_t bytes) { return result_of(madvise(where, bytes, MADV_DONTFORK)); }

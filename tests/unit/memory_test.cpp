@@ -154,6 +154,19 @@ TEST(BindToNode, RefusesANodeThatIsNotThere) {
   EXPECT_LT(bind_to_node(range.base(), kMiB, 63), 0);
 }
 
+/// Nodes are numbered beyond the bits of a word, where the number of one is not to be taken for another's.
+TEST(BindToNode, RefusesThoseOfAnyNumber) {
+  const Range range(kMiB, 4096);
+  ASSERT_EQ(map_at(range.base(), kMiB, PageKind::small), 0);
+  const int answer = bind_to_node(range.base(), kMiB, 1'000'000);
+  if (answer == -EPERM || answer == -ENOSYS) GTEST_SKIP() << "mbind is refused here";
+  EXPECT_EQ(answer, -EINVAL);
+  for (int node = 64; node < 2048; node += 64) {
+    const int expected = std::ranges::count(memory_nodes(), node) == 0 ? -EINVAL : 0;
+    EXPECT_EQ(bind_to_node(range.base(), kMiB, node), expected) << node;
+  }
+}
+
 TEST(Numa, NodesAscendAndEachIsNearestToItself) {
   const std::vector<int>& nodes = memory_nodes();
   ASSERT_FALSE(nodes.empty());
