@@ -6,7 +6,9 @@ void Alarm::raise(Cause cause) noexcept {
   if ((raised_.load(std::memory_order_relaxed) & cause) != 0) return;
   {
     const std::lock_guard lock(mutex_);
-    raised_.fetch_or(cause, std::memory_order_relaxed);
+    // Released, for it may be heard before the lock is free: who hears of it sees what was written before, such as
+    // which depot was exhausted. A cause that is raised already adds nothing that has to be seen.
+    raised_.fetch_or(cause, std::memory_order_release);
   }
   changed_.notify_one();
 }
