@@ -142,6 +142,8 @@ void RingSlots::bring_home() noexcept {
   for (std::uint32_t bid = 0; bid < entries_; ++bid) {
     if (held_[bid] == nullptr) continue;
     guard_withdraw(held_[bid], depot_.lane());
+    if (const LoanWatch* watch = depot_.watch())
+      watch->scrub(held_[bid], depot_.bytes());  // the kernel may have written
     batch[count++] = std::exchange(held_[bid], nullptr);
     empty_.push_back(static_cast<std::uint16_t>(bid));
     if (count == batch.size()) depot_.give(std::span(batch).first(std::exchange(count, 0)));

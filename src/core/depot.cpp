@@ -265,7 +265,7 @@ bool Depot::cut_slab() {
   }
   map_[granule].free_count = 0;
   set_free_count(granule, class_.per_slab);
-  guard_cut(map_.address(granule), class_.slab_bytes);
+  guard_cut(map_.address(granule), class_.slab_bytes, lane());
   free_ += class_.per_slab;
   capacity_ += class_.per_slab;
   return true;

@@ -24,7 +24,7 @@
 namespace weir::detail {
 namespace {
 
-constexpr std::byte kDropped{0xDB};  // what a buffer is filled with while nobody has it
+constexpr std::byte kDropped{0xDB};
 
 struct Lent {
   std::mutex mutex;
@@ -38,9 +38,16 @@ std::array<Lent, kLanes>& lent() {
 
 std::uint32_t bytes_of(std::uint32_t lane) { return segment().lanes[lane / kMagazineBytes].bytes; }
 
-void fill(std::byte* memory, std::size_t bytes) {
+/// What a buffer of the lane is filled with while nobody has it: zeros, where that is promised. REQUIRES: it has a
+/// depot.
+std::byte filling(std::uint32_t lane) {
+  const LoanWatch* watch = depot_of(lane)->watch();
+  return watch != nullptr && watch->scrubs() ? std::byte{0} : kDropped;
+}
+
+void fill(std::byte* memory, std::size_t bytes, std::uint32_t lane) {
   ASAN_UNPOISON_MEMORY_REGION(memory, bytes);
-  std::memset(memory, std::to_integer<int>(kDropped), bytes);
+  std::memset(memory, std::to_integer<int>(filling(lane)), bytes);
   ASAN_POISON_MEMORY_REGION(memory, bytes);
 }
 
@@ -57,7 +64,8 @@ void guard_lend(std::byte* buffer, std::uint32_t lane) noexcept {
   hand_over(buffer, lane);
   const std::uint32_t bytes = bytes_of(lane);
   ASAN_UNPOISON_MEMORY_REGION(buffer, bytes);
-  if (std::all_of(buffer, buffer + bytes, [](std::byte each) { return each == kDropped; })) return;
+  const std::byte filled = filling(lane);
+  if (std::all_of(buffer, buffer + bytes, [&](std::byte each) { return each == filled; })) return;
   base::fatal("a buffer of %u bytes was written after it was dropped: somebody kept a pointer to it", bytes);
 }
 
@@ -74,12 +82,12 @@ void guard_drop(std::byte* buffer, std::uint32_t lane) noexcept {
     if (all.buffers.erase(buffer) == 0)
       base::fatal("a buffer of %u bytes was dropped twice: two parts of the program held it", bytes_of(lane));
   }
-  fill(buffer, bytes_of(lane));
+  fill(buffer, bytes_of(lane), lane);
 }
 
-void guard_withdraw(std::byte* buffer, std::uint32_t lane) noexcept { fill(buffer, bytes_of(lane)); }
+void guard_withdraw(std::byte* buffer, std::uint32_t lane) noexcept { fill(buffer, bytes_of(lane), lane); }
 
-void guard_cut(std::byte* memory, std::size_t bytes) noexcept { fill(memory, bytes); }
+void guard_cut(std::byte* memory, std::size_t bytes, std::uint32_t lane) noexcept { fill(memory, bytes, lane); }
 
 void guard_uncut(std::byte* memory, std::size_t bytes) noexcept { ASAN_UNPOISON_MEMORY_REGION(memory, bytes); }
 

@@ -81,7 +81,14 @@ void LoanWatch::on_drop(std::byte* buffer, std::uint32_t bytes) noexcept {
       pool_.unlisted.fetch_sub(1, std::memory_order_relaxed);
     }
   }
+  scrub(buffer, bytes);
+}
+
+/// In a checked build the guards have written the zeros, and nobody may touch the buffer any more.
+void LoanWatch::scrub([[maybe_unused]] std::byte* buffer, [[maybe_unused]] std::uint32_t bytes) const noexcept {
+#ifndef WEIR_CHECKED
   if (scrub_) std::memset(buffer, 0, bytes);
+#endif
 }
 
 std::string LoanWatch::describe_oldest(std::size_t most) const {

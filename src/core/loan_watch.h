@@ -21,8 +21,11 @@ class LoanWatch {
 
   /// Notes who borrows, in the segment: the calling thread, its tag and its stack.
   void on_lend(const std::byte* buffer, std::uint32_t bytes) noexcept;
-  /// Forgets it, and overwrites the buffer with zeros. A buffer that nobody borrowed is fatal, where that is traced.
+  /// Forgets it, and scrubs the buffer. A buffer that nobody borrowed is fatal, where that is traced.
   void on_drop(std::byte* buffer, std::uint32_t bytes) noexcept;
+  /// Overwrites a buffer that comes home with zeros, where that is asked for. REQUIRES: the guards know of it already.
+  void scrub(std::byte* buffer, std::uint32_t bytes) const noexcept;
+  bool scrubs() const noexcept { return scrub_; }
 
   /// The oldest loans that are out, each with its borrower and stack, as lines; empty when it does not trace.
   std::string describe_oldest(std::size_t most) const;

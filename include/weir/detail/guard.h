@@ -17,8 +17,8 @@ void guard_claim(std::byte* buffer, std::uint32_t lane) noexcept;
 void guard_drop(std::byte* buffer, std::uint32_t lane) noexcept;
 /// From the kernel, which may have written to it, to the pool.
 void guard_withdraw(std::byte* buffer, std::uint32_t lane) noexcept;
-/// Memory becomes buffers, none of them lent; and stops being buffers.
-void guard_cut(std::byte* memory, std::size_t bytes) noexcept;
+/// Memory becomes buffers of the lane, none of them lent; and stops being buffers.
+void guard_cut(std::byte* memory, std::size_t bytes, std::uint32_t lane) noexcept;
 void guard_uncut(std::byte* memory, std::size_t bytes) noexcept;
 /// No buffer of the lane is lent any more, whatever the program thinks.
 void guard_retire(std::uint32_t lane) noexcept;
@@ -27,7 +27,7 @@ inline void guard_lend(std::byte* /*buffer*/, std::uint32_t /*lane*/) noexcept {
 inline void guard_claim(std::byte* /*buffer*/, std::uint32_t /*lane*/) noexcept {}
 inline void guard_drop(std::byte* /*buffer*/, std::uint32_t /*lane*/) noexcept {}
 inline void guard_withdraw(std::byte* /*buffer*/, std::uint32_t /*lane*/) noexcept {}
-inline void guard_cut(std::byte* /*memory*/, std::size_t /*bytes*/) noexcept {}
+inline void guard_cut(std::byte* /*memory*/, std::size_t /*bytes*/, std::uint32_t /*lane*/) noexcept {}
 inline void guard_uncut(std::byte* /*memory*/, std::size_t /*bytes*/) noexcept {}
 inline void guard_retire(std::uint32_t /*lane*/) noexcept {}
 #endif
