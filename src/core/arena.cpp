@@ -93,7 +93,7 @@ void verify_node(const std::byte* base, Grade& grade) {
   }
 }
 
-void grade_transparent(const std::byte* base, Grade& grade) {
+void grade_transparent(std::byte* base, Grade& grade) {
   const std::size_t huge = os::transparent_huge_bytes(base, grade.bytes);
   if (huge == grade.bytes) return;
   grade.page_bytes = base::kSmallPage;
@@ -187,10 +187,8 @@ int try_better(Arena& arena, const Options& options) {
 
 }  // namespace
 
-// The page at the end keeps the kernel from joining the arenas with a neighbour's mapping, whose huge pages would then
-// be counted as theirs.
 Reservation::Reservation(std::size_t bytes)
-    : bytes_(bytes + base::kSmallPage), base_(os::reserve(bytes_, bytes < kGiantPage ? base::kHugePage : kGiantPage)) {
+    : bytes_(bytes), base_(os::reserve(bytes_, bytes < kGiantPage ? base::kHugePage : kGiantPage)) {
   if (base_ == nullptr) {
     throw Error(ENOMEM, "cannot reserve " + format_size(bytes) +
                             " of address space: lower WEIR_BYTES, or raise the limit with `ulimit -v unlimited`");

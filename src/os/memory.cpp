@@ -106,7 +106,10 @@ int query_nodes(std::span<void* const> addresses, std::span<int> nodes) {
       move_pages(0, addresses.size(), const_cast<void**>(addresses.data()), nullptr, nodes.data(), 0)));
 }
 
-std::size_t transparent_huge_bytes(const std::byte* where, std::size_t bytes) {
+namespace {
+
+/// Of the mappings within the range.
+std::size_t transparent_huge_in_mappings(const std::byte* where, std::size_t bytes) {
   const File smaps = open_file("/proc/self/smaps");
   if (!smaps) return 0;
   const auto first = reinterpret_cast<std::uintptr_t>(where);
@@ -124,6 +127,16 @@ std::size_t transparent_huge_bytes(const std::byte* where, std::size_t bytes) {
       total += kib * 1024;
     }
   }
+  return total;
+}
+
+}  // namespace
+
+// The kernel counts by mapping, and joins neighbours that are alike. What differs in a flag has a mapping of its own.
+std::size_t transparent_huge_bytes(std::byte* where, std::size_t bytes) {
+  if (madvise(where, bytes, MADV_DONTDUMP) != 0) return 0;
+  const std::size_t total = transparent_huge_in_mappings(where, bytes);
+  madvise(where, bytes, MADV_DODUMP);
   return total;
 }
 

@@ -46,7 +46,8 @@ int lock(std::byte* where, std::size_t bytes);
 /// Writes the node of each address's page (negative: -errno of that page) to `nodes`.
 int query_nodes(std::span<void* const> addresses, std::span<int> nodes);
 
-/// Bytes of the range that transparent huge pages back, by /proc/self/smaps.
-std::size_t transparent_huge_bytes(const std::byte* where, std::size_t bytes);
+/// Bytes of the range that transparent huge pages back, by /proc/self/smaps; 0 where that cannot be read.
+/// REQUIRES: the range is mapped, and by default in core dumps.
+std::size_t transparent_huge_bytes(std::byte* where, std::size_t bytes);
 
 }  // namespace weir::os

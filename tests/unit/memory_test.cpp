@@ -135,6 +135,19 @@ TEST(PopulateByKernel, MoreHugePagesThanTheNodeHasIsAnErrorAndNoSignal) {
   }
 }
 
+/// The kernel makes one mapping of both halves, and counts by mapping.
+TEST(TransparentHugeBytes, AreOfTheRangeAlone) {
+  const Range range(16 * kMiB, 2 * kMiB);
+  std::byte* const halves[] = {range.base(), range.base() + 8 * kMiB};
+  for (std::byte* half : halves) {
+    if (map_at(half, 8 * kMiB, PageKind::transparent_huge) != 0) GTEST_SKIP() << "no such pages in this kernel";
+    populate_by_touch(half, 8 * kMiB);
+  }
+  const std::size_t all = transparent_huge_bytes(range.base(), 16 * kMiB);
+  if (all == 0) GTEST_SKIP() << "no such pages are to be had here";
+  EXPECT_EQ(transparent_huge_bytes(halves[0], 8 * kMiB) + transparent_huge_bytes(halves[1], 8 * kMiB), all);
+}
+
 TEST(QueryNodes, FindsPopulatedPagesOnTheNodeTheyWereBoundTo) {
   const Range range(kMiB, 4096);
   ASSERT_EQ(map_at(range.base(), kMiB, PageKind::small), 0);
