@@ -23,7 +23,8 @@ std::chrono::steady_clock::time_point now_is() { return std::chrono::steady_cloc
 
 }  // namespace
 
-Helper::Helper(PoolState& pool, Alarm& alarm) : pool_(pool), alarm_(alarm), decay_again_(now_is()) {
+Helper::Helper(PoolState& pool, Alarm& alarm)
+    : pool_(pool), alarm_(alarm), growth_(pool.node_count()), decay_again_(now_is()) {
   const int error = os::start_thread(
       "weir-grow", [](void* self) { static_cast<Helper*>(self)->run(); }, this, thread_);
   if (error != 0)
@@ -48,72 +49,75 @@ void Helper::run() {
 /// What was raised already, and what nothing can be done about for now, must not wake it again and again.
 unsigned Helper::causes_that_wake(Time now) const {
   unsigned causes = Alarm::ending;
-  if (now >= grow_again_) causes |= Alarm::short_of_memory;
-  if (now >= calm_) causes |= Alarm::exhausted;
+  for (std::size_t node = 0; node < growth_.size(); ++node) {
+    if (now >= growth_[node].again) causes |= Alarm::short_on(node);
+  }
+  if (now >= exhausted_.calm) causes |= Alarm::exhausted;
+  if (now >= low_.calm && pool_.options().on_low_water) causes |= Alarm::low_water;
   return causes;
 }
 
 Alarm::Time Helper::next_due(Time now) const {
   Time due = now + kLong;
-  if (now < grow_again_) due = std::min(due, grow_again_);
-  if (now < calm_) due = std::min(due, calm_);
+  const auto wait_for = [&](Time time) { due = now < time ? std::min(due, time) : due; };
+  for (const Growth& each : growth_) wait_for(each.again);
+  wait_for(exhausted_.calm);
+  wait_for(low_.calm);
   if (pool_.options().decay_seconds > 0) due = std::min(due, decay_again_);
   return due;
 }
 
 void Helper::look(unsigned heard, Time now) {
-  if (now >= grow_again_) grow(now);
-  tell(heard, now);
+  for (std::size_t node = 0; node < growth_.size(); ++node) {
+    if (now >= growth_[node].again) grow(node, now);
+  }
+  tell_exhausted((heard & Alarm::exhausted) != 0, now);
+  tell_low(now);
   decay(now);
 }
 
-/// Every node is tried: one that cannot grow must not keep the others from it.
-void Helper::grow(Time now) {
-  bool is_short = false;
-  std::string cause;
-  for (std::size_t node = 0; node < pool_.node_count(); ++node) {
-    try {
-      grow_node(node);
-    } catch (const std::exception& error) {
-      cause = error.what();
-    }
-    is_short = is_short || pool_.is_short(node);
-  }
-  if (!cause.empty()) {
-    back_off_ = std::clamp(back_off_ * 2, kFirstBackOff, kLastBackOff);
-    grow_again_ = now + back_off_;
-    say(cause);
-  } else if (is_short) {
-    grow_again_ = now + kCalm;  // it is not asked to grow
+void Helper::grow(std::size_t node, Time now) {
+  Growth& growth = growth_[node];
+  try {
+    grow_while_short(node);
+    if (pool_.is_short(node)) growth.again = now + kCalm;  // it is not asked to grow
+  } catch (const std::exception& error) {
+    growth.back_off = std::clamp(growth.back_off * 2, kFirstBackOff, kLastBackOff);
+    growth.again = now + growth.back_off;
+    say(growth.said, error.what());
   }
 }
 
-void Helper::grow_node(std::size_t node) {
+void Helper::grow_while_short(std::size_t node) {
   while (pool_.options().grow_bytes > 0 && pool_.is_short(node)) {
     pool_.grow(node);
-    back_off_ = {};
-    cause_said_.clear();
+    growth_[node] = {};
   }
 }
 
-void Helper::say(const std::string& cause) {
-  if (cause == cause_said_) return;
-  const bool told = pool_.alerts().tell(AlertKind::growth_failed, [&] { return "the pool does not grow: " + cause; });
-  if (told) cause_said_ = cause;
+void Helper::say(std::string& said, const char* cause) {
+  if (cause == said) return;
+  const auto message = [&] { return std::string("the pool does not grow: ") + cause; };
+  if (pool_.alerts().tell(AlertKind::growth_failed, message)) said = cause;
 }
 
-void Helper::tell(unsigned heard, Time now) {
+bool Helper::Notice::begins(bool now_is, Time now) {
+  const bool told = now_is && !is;
+  if (now_is) calm = now + kCalm;
+  is = now_is || (is && now < calm);
+  return told;
+}
+
+void Helper::tell_exhausted(bool is, Time now) {
+  if (is) pool_.tell_exhausted();
+  if (exhausted_.begins(is, now) && pool_.options().on_exhausted) pool_.options().on_exhausted();
+}
+
+/// The mark is one of the whole pool, and growing may have helped.
+void Helper::tell_low(Time now) {
   const Options& options = pool_.options();
-  if (now >= calm_) {
-    const bool exhausted = (heard & Alarm::exhausted) != 0;
-    if (exhausted) pool_.tell_exhausted();
-    if (exhausted && !exhausted_ && options.on_exhausted) options.on_exhausted();
-    exhausted_ = exhausted;
-    if (exhausted) calm_ = now + kCalm;
-  }
-  const bool low = pool_.free_bytes() < options.low_water_bytes;
-  if (low && !low_ && options.on_low_water) options.on_low_water();
-  low_ = low;
+  if (!options.on_low_water) return;
+  if (low_.begins(pool_.free_bytes() < options.low_water_bytes, now)) options.on_low_water();
 }
 
 void Helper::decay(Time now) {

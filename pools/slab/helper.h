@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstddef>
 #include <string>
+#include <vector>
 
 #include "core/alarm.h"
 
@@ -30,22 +31,36 @@ class Helper {
   unsigned causes_that_wake(Time now) const;
   Time next_due(Time now) const;
   void look(unsigned heard, Time now);
-  void grow(Time now);
-  void grow_node(std::size_t node);
-  void say(const std::string& cause);
-  void tell(unsigned heard, Time now);
+  void grow(std::size_t node, Time now);
+  void grow_while_short(std::size_t node);
+  void say(std::string& said, const char* cause);
+  void tell_exhausted(bool is, Time now);
+  void tell_low(Time now);
   void decay(Time now);
+
+  /// Of a node: what one cannot have must not keep the others from growing.
+  struct Growth {
+    Time again{};  ///< until then, its shortage is not looked at
+    std::chrono::milliseconds back_off{};
+    std::string said;  ///< why it does not grow, when that was said last
+  };
+
+  /// A state whose begin somebody is told, and then not again until it was over for a while.
+  struct Notice {
+    bool is = false;
+    Time calm{};  ///< until then it goes on, as far as anybody is told
+
+    /// Notes whether it is so now. True when that is to be told.
+    bool begins(bool now_is, Time now);
+  };
 
   PoolState& pool_;
   Alarm& alarm_;
   pthread_t thread_{};
 
-  Time grow_again_{};  ///< until then, shortage is not looked at
-  std::chrono::milliseconds back_off_{};
-  std::string cause_said_;  ///< of the failure to grow that was said last
-  bool low_ = false;
-  bool exhausted_ = false;
-  Time calm_{};  ///< until then, nobody is told of another exhaustion
+  std::vector<Growth> growth_;  ///< by the node's index
+  Notice low_;
+  Notice exhausted_;
   Time decay_again_{};
 };
 

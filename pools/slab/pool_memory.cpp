@@ -30,7 +30,7 @@ void PoolState::make_nodes() {
     std::byte* region = reservation_->base() + i * limits_.region;
     nodes_.push_back(std::make_unique<NodeMemory>(map_, region, limits_.region, os::memory_nodes()[i], id(), options_));
     if (limits_.lends[i] && has_helper())
-      nodes_.back()->stock().watch(alarm_, (options_.low_water_bytes + lending - 1) / lending);
+      nodes_.back()->stock().watch(alarm_, i, (options_.low_water_bytes + lending - 1) / lending);
   }
   const std::vector<std::size_t> shares = spread(limits_.start, rooms(), limits_.most);
   if (shares.empty()) {

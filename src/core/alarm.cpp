@@ -2,8 +2,8 @@
 
 namespace weir::detail {
 
-void Alarm::raise(Cause cause) noexcept {
-  if ((raised_.load(std::memory_order_relaxed) & cause) != 0) return;
+void Alarm::raise(unsigned cause) noexcept {
+  if ((raised_.load(std::memory_order_relaxed) & cause) == cause) return;
   {
     const std::lock_guard lock(mutex_);
     // Released, for it may be heard before the lock is free: who hears of it sees what was written before, such as

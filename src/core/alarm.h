@@ -3,6 +3,7 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <cstddef>
 #include <mutex>
 
 namespace weir::detail {
@@ -12,13 +13,16 @@ class Alarm {
  public:
   using Time = std::chrono::steady_clock::time_point;
   enum Cause : unsigned {
-    short_of_memory = 1,  ///< a stock has no block for a class, or less than its mark
-    exhausted = 2,        ///< somebody was given nothing
-    ending = 4,
+    ending = 1,
+    exhausted = 2,  ///< somebody was given nothing
+    low_water = 4,  ///< a stock has less than its mark
   };
+  /// The stock of the node with that index has no block for a class, or less than its mark. A cause for each node: what
+  /// one of them lacks for ever must not hide what another needs.
+  static constexpr unsigned short_on(std::size_t node) { return 8U << node; }
 
   /// Any thread, under any lock but one that is held while waiting.
-  void raise(Cause cause) noexcept;
+  void raise(unsigned cause) noexcept;
   /// Sleeps until one of the causes is raised, or the time has come.
   void wait(unsigned causes, Time until);
   /// Which of the causes were raised since they were heard last.

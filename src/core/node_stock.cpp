@@ -31,8 +31,9 @@ NodeStock::NodeStock(SlabMap& map, std::uint32_t first, std::uint32_t end)
   hungry_.reserve(kLanes);
 }
 
-void NodeStock::watch(Alarm& alarm, std::size_t low_bytes) {
+void NodeStock::watch(Alarm& alarm, std::size_t node, std::size_t low_bytes) {
   alarm_ = &alarm;
+  node_ = node;
   low_bytes_ = low_bytes;
 }
 
@@ -41,7 +42,9 @@ bool NodeStock::is_short() const {
   return is_short_locked();
 }
 
-bool NodeStock::is_short_locked() const { return refused_.has_value() || free_granules_ * kGranule < low_bytes_; }
+bool NodeStock::is_low_locked() const { return free_granules_ * kGranule < low_bytes_; }
+
+bool NodeStock::is_short_locked() const { return refused_.has_value() || is_low_locked(); }
 
 void NodeStock::add_memory(const std::byte* base, std::size_t bytes) {
   const std::lock_guard lock(mutex_);
@@ -93,7 +96,7 @@ std::uint32_t NodeStock::take_watched(unsigned order) {
   const std::uint32_t granule = take_locked(order);
   if (alarm_ == nullptr) return granule;
   if (granule == kNoGranule) refused_ = std::max(refused_.value_or(0), order);
-  if (is_short_locked()) alarm_->raise(Alarm::short_of_memory);
+  if (is_short_locked()) alarm_->raise(Alarm::short_on(node_) | (is_low_locked() ? Alarm::low_water : 0U));
   return granule;
 }
 

@@ -24,8 +24,9 @@ class NodeStock {
   /// Of the blocks from one granule to before another.
   explicit NodeStock(SlabMap& map, std::uint32_t first = 0, std::uint32_t end = kNoGranule);
 
-  /// Raises the alarm whenever a block is refused, or less than `low_bytes` are free. REQUIRES: before any other call.
-  void watch(Alarm& alarm, std::size_t low_bytes);
+  /// Raises the alarm, that of the node with this index, whenever a block is refused, or less than `low_bytes` are
+  /// free. REQUIRES: before any other call.
+  void watch(Alarm& alarm, std::size_t node, std::size_t low_bytes);
   /// True while that is so; a free block of the size that was refused ends it.
   bool is_short() const;
   /// Size of that block; 0: none was refused.
@@ -66,6 +67,7 @@ class NodeStock {
 
   std::uint32_t take_locked(unsigned order);
   std::uint32_t take_watched(unsigned order);
+  bool is_low_locked() const;
   bool is_short_locked() const;
   template <typename Visit>
   bool all_free(const std::byte* base, std::size_t bytes, Visit visit);
@@ -78,6 +80,7 @@ class NodeStock {
   const std::uint32_t first_;
   const std::uint32_t end_;
   Alarm* alarm_ = nullptr;
+  std::size_t node_ = 0;  ///< its index
   std::size_t low_bytes_ = 0;
   mutable base::Lock mutex_;
   std::array<SlabList, kOrders> free_;

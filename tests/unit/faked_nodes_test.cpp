@@ -66,6 +66,49 @@ TEST_F(FakedNodes, HalfOfAFullMagazineStaysOnItsNodeAndNothingElsewhere) {
   expect_law(pool, 0);
 }
 
+std::size_t mapped_on(const Pool& pool, int node) {
+  std::size_t bytes = 0;
+  for (const Grade& grade : pool.grades()) bytes += grade.node == node ? grade.bytes : 0;
+  return bytes;
+}
+
+/// Lends until nothing comes, and goes on asking for a while.
+void keep_asking(NodeLane lane, std::vector<Loan>& loans, std::chrono::milliseconds time) {
+  for (const auto end = std::chrono::steady_clock::now() + time; std::chrono::steady_clock::now() < end;) {
+    loans.push_back(lane.lend());
+    if (loans.back()) continue;
+    loans.pop_back();
+    std::this_thread::sleep_for(1ms);
+  }
+}
+
+/// The first node was at its limit for so long that it is tried again only much later: the other one does not wait for
+/// that. Then the first may grow again, which shows that it was not tried.
+TEST_F(FakedNodes, ANodeAtItsLimitDoesNotKeepAnotherFromGrowing) {
+  Options options = quiet_options(4 * kMiB);
+  options.classes = {65536};
+  options.page_classes = {};
+  options.slab_bytes = 65536;
+  options.max_bytes = 64 * kMiB;
+  options.node_max_bytes = 6 * kMiB;
+  options.grow_bytes = 2 * kMiB;
+  bool alone = false;
+  for (int round = 0; round < 5 && !alone; ++round) {
+    Pool pool(options);
+    std::vector<Loan> near;
+    std::vector<Loan> far;
+    keep_asking(pool.lane(1, 0), near, 1600ms);
+    ASSERT_EQ(mapped_on(pool, 0), options.node_max_bytes);
+    std::ranges::sort(near, {}, [](const Loan& loan) { return loan.data(); });
+    near.resize(near.size() * 2 / 3);
+    ASSERT_EQ(pool.trim(), 2 * kMiB);
+    keep_asking(pool.lane(1, 0), near, 10ms);
+    while (mapped_on(pool, kFarNode) == 2 * kMiB) keep_asking(pool.lane(1, kFarNode), far, 1ms);
+    alone = mapped_on(pool, 0) < options.node_max_bytes;
+  }
+  EXPECT_TRUE(alone) << "it always grew after the other was tried again";
+}
+
 TEST_F(FakedNodes, ANodeOfAnyNumberLends) {
   Pool pool(quiet_options(4 * kMiB));
   ASSERT_EQ(pool.grades().size(), 2U);

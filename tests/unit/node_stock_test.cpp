@@ -178,11 +178,12 @@ TEST_F(NodeStockTest, PagesOfAGranuleThatWasASlabAreAllFree) {
 }
 
 constexpr auto kNow = std::chrono::steady_clock::time_point::min();
-constexpr unsigned kShort = Alarm::short_of_memory;
+constexpr std::size_t kNode = 3;
+constexpr unsigned kShort = Alarm::short_on(kNode);
 
 TEST_F(NodeStockTest, IsShortWhileABlockIsWantedThatItHasNot) {
   Alarm alarm;
-  stock_.watch(alarm, 0);
+  stock_.watch(alarm, kNode, 0);
   const std::uint32_t two = stock_.take(1);
   const std::uint32_t one = stock_.take(0);
   EXPECT_FALSE(stock_.is_short());
@@ -203,7 +204,7 @@ TEST_F(NodeStockTest, MemoryThatIsTooSmallLeavesItShort) {
   Alarm alarm;
   testing::Granules more(64);
   NodeStock stock(more.map);
-  stock.watch(alarm, 0);
+  stock.watch(alarm, kNode, 0);
   EXPECT_EQ(stock.take(3), kNoGranule);
   stock.add_memory(more.base(), 4 * kGranule);
   EXPECT_TRUE(stock.is_short());
@@ -213,13 +214,13 @@ TEST_F(NodeStockTest, MemoryThatIsTooSmallLeavesItShort) {
 
 TEST_F(NodeStockTest, IsShortBelowItsMark) {
   Alarm alarm;
-  stock_.watch(alarm, 2 * kGranule);
+  stock_.watch(alarm, kNode, 2 * kGranule);
   const std::uint32_t two = stock_.take(1);
   EXPECT_FALSE(stock_.is_short());
   EXPECT_EQ(alarm.hear(kShort), 0U);
   std::byte* const page = stock_.take_pages(kPage);
   EXPECT_TRUE(stock_.is_short());
-  EXPECT_EQ(alarm.hear(kShort), kShort);
+  EXPECT_EQ(alarm.hear(kShort | Alarm::low_water), kShort | Alarm::low_water);
   stock_.give_pages(page, kPage);
   EXPECT_FALSE(stock_.is_short());
   stock_.give(two, 1);
@@ -248,7 +249,7 @@ TEST(AlarmTest, WakesForWhatIsWaitedForAndNothingElse) {
   alarm.raise(Alarm::exhausted);
   alarm.wait(kShort, kNow);
   EXPECT_EQ(alarm.hear(kShort), 0U);
-  std::thread([&] { alarm.raise(Alarm::short_of_memory); }).join();
+  std::thread([&] { alarm.raise(kShort); }).join();
   alarm.wait(kShort, std::chrono::steady_clock::now() + std::chrono::hours(1));
   EXPECT_EQ(alarm.hear(kShort | Alarm::exhausted), kShort | Alarm::exhausted);
   std::thread later([&] {

@@ -407,6 +407,27 @@ TEST(Callbacks, LowWaterIsNotToldWhenGrowingHelps) {
   ::testing::internal::GetCapturedStderr();
 }
 
+/// Growth that was refused is tried again later and later; whoever listens does not wait for that.
+TEST(Callbacks, LowWaterIsToldAgainAtTheMaximum) {
+  Calls calls;
+  Options options = calls.listening(growing(kMiB));
+  options.alerts = Alerts::off;
+  options.max_bytes = options.bytes;
+  options.low_water_bytes = kMiB * nodes();
+  Pool pool(options);
+  for (int round = 1; round <= 2; ++round) {
+    std::vector<Loan> loans;
+    for (std::size_t i = 0; i < 20 * nodes(); ++i) loans.push_back(pool.lend(1));  // of 32 a node
+    EXPECT_TRUE(soon([&] { return calls.low == round; })) << round;
+    std::this_thread::sleep_for(1600ms);  // the next try is in 1.5 s
+    EXPECT_EQ(calls.low, round);
+    loans.clear();
+    (void)pool.trim();
+    std::this_thread::sleep_for(1200ms);
+  }
+  EXPECT_EQ(calls.exhausted, 0);
+}
+
 TEST(Callbacks, MayCallThePool) {
   std::atomic<Pool*> pool{nullptr};
   std::atomic<bool> grown{false};
