@@ -244,7 +244,13 @@ constexpr std::array kOptions{
            [](const Options& o) { return std::string(name_among(kAlertsNames, o.alerts)); }},
 };
 
-const Option& option_named(std::string_view name) { return *std::ranges::find(kOptions, name, &Option::name); }
+// Not std::ranges::find and its kin: libc++ has them from its version 15 on.
+const Option* find_option(std::string_view name) {
+  const auto is_it = [&](const Option& option) { return option.name == name; };
+  const auto* const found = std::find_if(kOptions.begin(), kOptions.end(), is_it);
+  return found != kOptions.end() ? &*found : nullptr;
+}
+const Option& option_named(std::string_view name) { return *find_option(name); }
 
 std::string fault_of(const Option& option, const std::string& value, const std::string& why) {
   return std::string(option.name) + "='" + value + "' " + why + ": it takes " + option.form + "; for example: export " +
@@ -265,7 +271,8 @@ class Faults {
   const std::string* first() const { return found_.empty() ? nullptr : &found_.front().second; }
   /// Empty when there is none.
   std::string of(std::string_view name) const {
-    const auto found = std::ranges::find(found_, name, &std::pair<std::string, std::string>::first);
+    const auto found =
+        std::find_if(found_.begin(), found_.end(), [&](const auto& fault) { return fault.first == name; });
     return found != found_.end() ? found->second : "";
   }
 
@@ -331,7 +338,8 @@ Faults find_faults(const Options& o) {
 /// The name that was probably meant; empty when none is near.
 std::string nearest_name(const std::string& name) {
   const auto distance = [&](const Option& option) { return base::edit_distance(name, option.name); };
-  const Option& nearest = *std::ranges::min_element(kOptions, {}, distance);
+  const Option& nearest = *std::min_element(
+      kOptions.begin(), kOptions.end(), [&](const Option& a, const Option& b) { return distance(a) < distance(b); });
   return distance(nearest) * 3 < name.size() - std::string_view("WEIR").size() ? nearest.name : "";
 }
 
@@ -353,7 +361,7 @@ Options Options::from_env() {
     if (given != environment.end() && !option.set(options, given->second))
       throw Error(EINVAL, fault_of(option, given->second, kNotUnderstood));
   }
-  std::ranges::for_each(unknown_variables(environment), warn_of);
+  for (const UnknownVariable& unknown : unknown_variables(environment)) warn_of(unknown);
   validate(options);
   return options;
 }
@@ -388,8 +396,7 @@ std::vector<UnknownVariable> unknown_variables(const Environment& environment) {
   std::vector<UnknownVariable> unknown;
   for (const auto& variable : environment) {
     const std::string& name = variable.first;
-    if (std::ranges::find(kOptions, name, &Option::name) == kOptions.end())
-      unknown.push_back({name, nearest_name(name)});
+    if (find_option(name) == nullptr) unknown.push_back({name, nearest_name(name)});
   }
   return unknown;
 }

@@ -62,6 +62,7 @@ inline void drop(const std::byte* buffer) noexcept { WEIR_PROBE("drop", "8@%0", 
 inline void lend_and_store(const std::byte* buffer, std::uint32_t bytes, std::atomic<std::uint64_t>& state,
                            std::uint64_t value) noexcept {
 #ifdef __x86_64__
+  static_assert(sizeof(state) == sizeof(value));  // clang refuses a type that nothing has made complete yet
   WEIR_PROBE_ON("mov {%[value], %[state]|%[state], %[value]}", "lend", "8@%[buffer] 4@%[bytes]", [state] "=m"(state),
                 [value] "r"(value), [buffer] WEIR_PROBE_OPERAND(buffer), [bytes] WEIR_PROBE_OPERAND(bytes));
 #else
