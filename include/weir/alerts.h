@@ -1,5 +1,7 @@
 #pragma once
 
+#include <weir/detail/export.h>
+
 #include <cstdint>
 #include <functional>
 #include <string_view>
@@ -15,7 +17,7 @@ enum class AlertKind : std::uint8_t {
 };
 
 /// "degraded", "exhausted"...
-const char* name_of(AlertKind kind) noexcept;
+WEIR_API const char* name_of(AlertKind kind) noexcept;
 
 struct Alert {
   AlertKind kind;
@@ -33,7 +35,7 @@ using AlertSink = std::function<void(const Alert&)>;
 /// The sinks that Options::alerts names: one line of key="value" on standard error; or an entry of journald with the
 /// fields MESSAGE, PRIORITY, SYSLOG_IDENTIFIER, WEIR_KIND, WEIR_POOL and WEIR_SUPPRESSED, and the line where there is
 /// no journald.
-void alert_to_stderr(const Alert& alert);
-void alert_to_journal(const Alert& alert);
+WEIR_API void alert_to_stderr(const Alert& alert);
+WEIR_API void alert_to_journal(const Alert& alert);
 
 }  // namespace weir

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <liburing.h>
+#include <weir/detail/export.h>
 #include <weir/loan.h>
 #include <weir/pool.h>
 
@@ -16,7 +17,7 @@ class RingSlots;
 
 /// A provided buffer ring: buffers of a pool that the kernel picks from when data arrives. Its slots are not buffers:
 /// claiming empties a slot, and what is claimed is an ordinary loan. Only the io_uring's owner thread may use it.
-class BufferRing {
+class WEIR_API BufferRing {
  public:
   /// The least group number: below it, Linux 6.1 mixes up a ring that is registered again under its number.
   static constexpr std::uint16_t kLeastGroup = 64;

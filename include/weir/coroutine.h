@@ -61,7 +61,10 @@ class AwaitedInflow : private Inflow {
   }
 
   void arrive(Received&& received) {
-    if (received.closed()) ended_ = true, error_ = received.error;
+    if (received.closed()) {
+      ended_ = true;
+      error_ = received.error;
+    }
     if (waiting_ != nullptr) return hand_over(std::move(received));
     if (received.closed()) return;
     kept_.push_back(std::move(received.data));

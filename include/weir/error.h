@@ -1,12 +1,14 @@
 #pragma once
 
+#include <weir/detail/export.h>
+
 #include <string>
 #include <system_error>
 
 namespace weir {
 
 /// What set-up throws: an errno, and a line that names the cause and the fix. The data path never throws.
-class Error : public std::system_error {
+class WEIR_API Error : public std::system_error {
  public:
   Error(int errno_value, std::string cause_and_fix);
   /// The line alone: what it ends with can be typed.

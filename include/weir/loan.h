@@ -1,5 +1,6 @@
 #pragma once
 
+#include <weir/detail/export.h>
 #include <weir/detail/guard.h>
 #include <weir/detail/magazine.h>
 #include <weir/detail/probe.h>
@@ -12,9 +13,9 @@
 namespace weir {
 
 namespace detail {
-void drop_slowly(std::byte* data, std::uint32_t lane) noexcept;
+WEIR_API void drop_slowly(std::byte* data, std::uint32_t lane) noexcept;
 /// Of a buffer of the lane; `size` where that is no pool's.
-std::uint32_t capacity_of(std::uint32_t lane, std::uint32_t size) noexcept;
+WEIR_API std::uint32_t capacity_of(std::uint32_t lane, std::uint32_t size) noexcept;
 struct LoanParts;
 }  // namespace detail
 

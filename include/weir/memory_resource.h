@@ -1,5 +1,13 @@
 #pragma once
 
+#if !defined(__cpp_exceptions) || !defined(__cpp_rtti)
+#error \
+    "<weir/memory_resource.h> needs exceptions and RTTI: compile without -fno-exceptions and -fno-rtti what includes it"
+#elif !__has_include(<memory_resource>)
+#error "<weir/memory_resource.h> needs the standard library's <memory_resource>: that of g++, or libc++ 16"
+#else
+
+#include <weir/detail/export.h>
 #include <weir/pool.h>
 
 #include <cstddef>
@@ -11,7 +19,7 @@ namespace weir {
 /// A pool behind the standard's interface for allocators. What no size class holds, and what the budget has not, is
 /// std::bad_alloc: it never asks another allocator. Thread safe.
 /// REQUIRES: the pool outlives it, and all that was allocated from it is deallocated before the pool is destroyed.
-class PoolResource : public std::pmr::memory_resource {
+class WEIR_API PoolResource : public std::pmr::memory_resource {
  public:
   explicit PoolResource(Pool& pool) noexcept : pool_(pool) {}
 
@@ -39,3 +47,5 @@ class PoolResource : public std::pmr::memory_resource {
 };
 
 }  // namespace weir
+
+#endif

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <weir/alerts.h>
+#include <weir/detail/export.h>
 #include <weir/strategy.h>
 
 #include <cstddef>
@@ -30,7 +31,7 @@ struct ClassLimit {
 };
 
 /// What a pool and its receivers are made with. `weir env` prints the WEIR_* variable, range and meaning of each.
-struct Options {
+struct WEIR_API Options {
   std::string name = "pool";      ///< shown by `weir stat`; at most 31 bytes are kept
   std::size_t bytes = 64u << 20;  ///< memory of the pool over all its nodes, mapped and populated at construction
   std::vector<std::uint32_t> classes{512, 1024, 2048, 4096, 8192, 16384, 32768, 65536};  ///< buffer sizes, ascending

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <weir/detail/export.h>
 #include <weir/loan.h>
 #include <weir/options.h>
 
@@ -21,7 +22,7 @@ class Lane;
 class NodeLane;
 
 /// Where the buffers are; `capacity == free + cached + user + kernel_ring + kernel_request`, exact when quiescent.
-struct Counts {
+struct WEIR_API Counts {
   std::uint64_t capacity = 0;        ///< buffers cut so far
   std::uint64_t free = 0;            ///< in the depots
   std::uint64_t cached = 0;          ///< in the threads' magazines
@@ -48,7 +49,7 @@ struct Grade {
 /// system call or allocation happens on the lend and drop path afterwards, but for a thread's first touch of a size
 /// class. Thread safe, but for construction and destruction. A child of fork has none of the memory: there, lending
 /// aborts, dropping loans and destroying do nothing, and touching a buffer is SIGSEGV.
-class Pool {
+class WEIR_API Pool {
  public:
   /// Throws Error (with the cause and the fix) when the options are wrong or the memory cannot be had.
   explicit Pool(const Options& options = {});
@@ -133,7 +134,7 @@ class Pool {
 };
 
 /// A size class of a pool, looked up once. Cheap to copy. REQUIRES: the pool outlives it.
-class Lane {
+class WEIR_API Lane {
  public:
   /// As Pool::lend() of the size that it was looked up for.
   Loan lend() noexcept { return pool_->lend_of(lane_); }
@@ -150,7 +151,7 @@ class Lane {
 };
 
 /// A size class of a pool on one node, looked up once. Cheap to copy. REQUIRES: the pool outlives it.
-class NodeLane {
+class WEIR_API NodeLane {
  public:
   /// A buffer of that node; empty when it has none, whatever the others have.
   Loan lend() noexcept {
@@ -171,6 +172,6 @@ class NodeLane {
 };
 
 /// Drops all of them: faster than one by one where they are many.
-void drop_many(std::span<Loan> loans) noexcept;
+WEIR_API void drop_many(std::span<Loan> loans) noexcept;
 
 }  // namespace weir

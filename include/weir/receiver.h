@@ -2,6 +2,7 @@
 
 #include <liburing.h>
 #include <sys/epoll.h>
+#include <weir/detail/export.h>
 #include <weir/loan.h>
 #include <weir/pool.h>
 #include <weir/strategy.h>
@@ -21,7 +22,7 @@ class ReceiverState;
 
 /// One connection's receive: embed it in your connection. It may be destroyed at any time, from inside a handler too:
 /// that stops it. REQUIRES: it does not outlive its receiver; the receiver's thread alone uses it.
-class Inflow {
+class WEIR_API Inflow {
  public:
   Inflow() = default;
   ~Inflow();
@@ -58,7 +59,7 @@ struct Epoll {
 /// parked, first-in first-out, and woken by a buffer that comes home, from whichever thread: the parked come first, and
 /// while there are any, no ring is given a buffer. So a connection that speaks all the time has at most what its ring
 /// held when others were parked, `ring_entries` buffers, before it is in line behind them.
-class Receiver {
+class WEIR_API Receiver {
  public:
   /// The top byte of the user_data of its requests and events. REQUIRES: your own user_data have another (pointers have
   /// 0).

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <liburing.h>
+#include <weir/detail/export.h>
 #include <weir/pool.h>
 
 #include <cstddef>
@@ -14,7 +15,7 @@ namespace weir {
 /// WRITE_FIXED and SEND_ZC: pass index(loan) as the buffer index beside the loan's own address. The pool unmaps none of
 /// that memory meanwhile. One request never uses both a registered and a provided buffer. Only the io_uring's owner
 /// thread may use it.
-class RegisteredPool {
+class WEIR_API RegisteredPool {
  public:
   /// Pins the pool's arenas, in ranges of at most 1 GiB, and leaves indexes for those to come.
   /// Throws Error when the kernel refuses: buffers are registered already, or RLIMIT_MEMLOCK is too low.

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <weir/detail/export.h>
+
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -27,10 +29,10 @@ enum class Strategy : std::uint8_t {
 };
 
 /// All of them.
-std::span<const Strategy> strategies() noexcept;
+WEIR_API std::span<const Strategy> strategies() noexcept;
 
 /// "auto", "ring"...; "?" of what is no strategy.
-const char* name_of(Strategy strategy) noexcept;
-std::optional<Strategy> strategy_named(std::string_view name) noexcept;
+WEIR_API const char* name_of(Strategy strategy) noexcept;
+WEIR_API std::optional<Strategy> strategy_named(std::string_view name) noexcept;
 
 }  // namespace weir

@@ -1,12 +1,14 @@
 #pragma once
 
+#include <weir/detail/export.h>
+
 #include <utility>
 
 namespace weir {
 
 namespace detail {
 /// What the calling thread borrows for; nullptr: it has not said.
-extern constinit thread_local const char* borrower_tag __attribute__((tls_model("initial-exec")));
+WEIR_API extern constinit thread_local const char* borrower_tag __attribute__((tls_model("initial-exec")));
 }  // namespace detail
 
 /// Names who borrows, for `weir holders`: each buffer that the calling thread is lent, or is delivered, while this is

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <weir/detail/export.h>
+
 #include <cstddef>
 #include <cstdint>
 
@@ -10,11 +12,11 @@ namespace weir::detail {
 
 #ifdef WEIR_CHECKED
 /// From the pool to a user. Fatal when somebody has the buffer, or when it was written since it was dropped.
-void guard_lend(std::byte* buffer, std::uint32_t lane) noexcept;
+WEIR_API void guard_lend(std::byte* buffer, std::uint32_t lane) noexcept;
 /// From the kernel, filled, to a user. Fatal when somebody has the buffer.
 void guard_claim(std::byte* buffer, std::uint32_t lane) noexcept;
 /// From a user to the pool or the kernel. Fatal when no user has it.
-void guard_drop(std::byte* buffer, std::uint32_t lane) noexcept;
+WEIR_API void guard_drop(std::byte* buffer, std::uint32_t lane) noexcept;
 /// From the kernel, which may have written to it, to the pool.
 void guard_withdraw(std::byte* buffer, std::uint32_t lane) noexcept;
 /// Memory becomes buffers of the lane, none of them lent; and stops being buffers.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <weir/detail/export.h>
 #include <weir/detail/probe.h>
 
 #include <atomic>
@@ -131,8 +132,8 @@ struct LaneTable {
 
 /// The calling thread's lane table, for drops; the same shifted to the thread's home node, for lends. Both are a table
 /// of zeros until the thread's first slow lend and after its exit.
-extern constinit thread_local LaneTable thread_lanes __attribute__((tls_model(WEIR_TLS_MODEL)));
-extern constinit thread_local LaneTable thread_home_lanes __attribute__((tls_model(WEIR_TLS_MODEL)));
+WEIR_API extern constinit thread_local LaneTable thread_lanes __attribute__((tls_model(WEIR_TLS_MODEL)));
+WEIR_API extern constinit thread_local LaneTable thread_home_lanes __attribute__((tls_model(WEIR_TLS_MODEL)));
 
 #undef WEIR_TLS_MODEL
 
