@@ -83,8 +83,8 @@ class WEIR_API Receiver {
 
   /// Receives from `fd`, a stream socket, which stays yours: close it after stop() or the end of the inflow. The
   /// strategy is the receiver's where it is automatic. Throws Error when it is the first that needs a buffer ring, as
-  /// the constructor, when there are 16,777,216 connections, and after stop_all(). REQUIRES: the inflow is not started; what turn()
-  /// prepared is submitted before a file is closed.
+  /// the constructor, when there are 16,777,216 connections, and after stop_all(). REQUIRES: the inflow is not started;
+  /// what turn() prepared is submitted before a file is closed.
   void start(Inflow& inflow, int fd, Strategy strategy = Strategy::automatic);
   /// Asks for no more data: its handler is not called until resume(). What the kernel has received by then is kept, in
   /// order: no more than its ring's or its own buffer.
