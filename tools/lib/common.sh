@@ -96,6 +96,15 @@ quietly() {
   return "$status"
 }
 
+# What cmake is to use, where a folder is new: Ninja, and ccache wherever the checkout lies.
+prepare_builds() {
+  if type -P ninja >/dev/null; then export CMAKE_GENERATOR=Ninja; fi
+  if type -P ccache >/dev/null; then
+    export CMAKE_CXX_COMPILER_LAUNCHER=ccache
+    export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1 CCACHE_SLOPPINESS=pch_defines,time_macros
+  fi
+}
+
 need() {
   local command
   for command; do
