@@ -4,6 +4,7 @@
 #include <atomic>
 
 #include "base/fatal.h"
+#include "base/tsan.h"
 #include "core/depot.h"
 #include "core/segment.h"
 
@@ -49,7 +50,10 @@ void drop_slice(std::byte* place) noexcept {
   const Depot* const depot = depot_of(map[slab].lane * kMagazineBytes);
   if (depot == nullptr) refuse_orphan();
   std::byte* const buffer = depot->buffer_of(slab, place);
-  const std::uint32_t before = holds(map, buffer).fetch_sub(1, std::memory_order_acq_rel);
+  std::atomic<std::uint32_t>& count = holds(map, buffer);
+  base::note_released(&count);
+  const std::uint32_t before = count.fetch_sub(1, std::memory_order_acq_rel);
+  base::note_acquired(&count);
   if (before == 0) base::fatal("a slice of a buffer was dropped twice: two parts of the program held it");
   if (before == 1) const Loan whole = LoanParts{buffer, depot->lane(), depot->bytes()}.join();
 }
