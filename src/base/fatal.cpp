@@ -4,10 +4,13 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "base/no_cancel.h"
+
 namespace weir::base {
 namespace {
 
 void print_line(const char* format, va_list arguments) {
+  const NoCancel no_cancel;
   char line[512];
   std::vsnprintf(line, sizeof line, format, arguments);
   std::fprintf(stderr, "weir: %s\n", line);

@@ -9,6 +9,8 @@
 #include <exception>
 #include <string>
 
+#include "base/no_cancel.h"
+
 namespace weir::detail {
 
 /// A pool's alerts on their way to its sink: of each kind the first at once, then one every ten seconds. Thread safe.
@@ -22,6 +24,7 @@ class AlertLimit {
   template <typename Message>
   bool tell(AlertKind kind, Message message) noexcept {
     if (!is_due(kind)) return false;
+    const base::NoCancel no_cancel;  // the sink waits for who reads what it writes
     try {
       send(kind, message());
     } catch (const std::exception& error) {

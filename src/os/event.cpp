@@ -5,6 +5,8 @@
 
 #include <cerrno>
 
+#include "base/no_cancel.h"
+
 namespace weir::os {
 
 int make_event() {
@@ -12,13 +14,20 @@ int make_event() {
   return fd >= 0 ? fd : -errno;
 }
 
-void signal_event(int fd) { (void)eventfd_write(fd, 1); }  // fails only when it is readable already
+void signal_event(int fd) {
+  const base::NoCancel no_cancel;
+  (void)eventfd_write(fd, 1);  // fails only when it is readable already
+}
 
 void clear_event(int fd) {
+  const base::NoCancel no_cancel;
   eventfd_t value = 0;
   (void)eventfd_read(fd, &value);
 }
 
-void close_event(int fd) { close(fd); }
+void close_event(int fd) {
+  const base::NoCancel no_cancel;
+  close(fd);
+}
 
 }  // namespace weir::os

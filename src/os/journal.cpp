@@ -6,9 +6,12 @@
 
 #include <cerrno>
 
+#include "base/no_cancel.h"
+
 namespace weir::os {
 
 int send_to_journal(std::string_view entry) noexcept {
+  const base::NoCancel no_cancel;
   const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (fd < 0) return -errno;
   const sockaddr_un journal{.sun_family = AF_UNIX, .sun_path = "/run/systemd/journal/socket"};

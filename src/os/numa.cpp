@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "base/no_cancel.h"
+
 namespace weir::os {
 namespace {
 
@@ -16,6 +18,7 @@ struct Topology {
   std::vector<std::vector<unsigned>> nearest;  ///< for each node index: all indexes, itself first
 
   Topology() {
+    const base::NoCancel no_cancel;  // libnuma reads files
     if (numa_available() >= 0) {
       find_nodes();
       find_cpus();

@@ -5,10 +5,13 @@
 
 #include <cerrno>
 
+#include "base/no_cancel.h"
+
 namespace weir::os {
 namespace {
 
 int receive_with(int fd, std::span<std::byte> buffer, int flags) noexcept {
+  const base::NoCancel no_cancel;
   const ssize_t result = recv(fd, buffer.data(), buffer.size(), flags | MSG_DONTWAIT);
   return result >= 0 ? static_cast<int>(result) : -errno;
 }
@@ -24,6 +27,7 @@ int peek(int fd) noexcept {
 
 bool is_readable(int fd) noexcept {
   pollfd look{.fd = fd, .events = POLLIN | POLLRDHUP, .revents = 0};
+  const base::NoCancel no_cancel;
   return poll(&look, 1, 0) == 1;
 }
 
