@@ -61,9 +61,9 @@ struct WEIR_API Options {
   Alerts alerts = Alerts::standard_error;
   AlertSink on_alert;  ///< takes the alerts instead
 
-  // The pool's helper thread calls these, under no lock, so they may call the pool; but they must not throw, nor
-  // destroy it, which waits for them. Each is called once when its state begins, and again only after it was over for a
-  // second.
+  // The pool's helper thread calls these, with a stack of 512 KiB and under no lock, so they may call the pool; but
+  // they must not throw, nor destroy it, which waits for them. Each is called once when its state begins, and again
+  // only after it was over for a second.
   std::function<void()> on_low_water;  ///< less than low_water_bytes are free, and growing has not helped
   std::function<void()> on_exhausted;  ///< a lend came back empty, or a ring found no buffer
 

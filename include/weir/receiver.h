@@ -52,7 +52,7 @@ struct Epoll {
 
 /// Receives for many connections on your io_uring or epoll, into buffers of a pool. It prepares requests and
 /// understands their completions; it never submits, never waits and owns no thread. Only the thread that owns the
-/// io_uring or epoll may use it.
+/// io_uring or epoll may use it. As long as it lives, leave its eventfd open, as those: close what you know only.
 ///
 /// Each connection has a Strategy: that of the pool's options, or its own. While nothing arrives it holds no buffer;
 /// or, by a strategy that waits with one, none for longer than the option idle_ms. One that finds none for its data is

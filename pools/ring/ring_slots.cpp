@@ -41,8 +41,11 @@ RingRecord* take_ring_record() {
 std::span<std::byte*> place_of_buffers(const RingRecord& record, std::uint32_t entries) {
   const auto index = static_cast<std::size_t>(&record - segment().rings.data());
   const std::span<std::byte*> place = std::span(segment().ring_buffers[index]).first(entries);
-  if (os::populate_segment(segment_file(), place.data(), place.size_bytes()) != 0)
-    throw Error(ENOMEM, "no memory for what is noted of a buffer ring: lower WEIR_RING_ENTRIES");
+  const int error = os::populate_segment(place.data(), place.size_bytes());
+  if (error != 0) {
+    throw Error(-error, std::string("no memory for what is noted of a buffer ring: ") + std::strerror(-error) +
+                            "; lower WEIR_RING_ENTRIES, or free memory");
+  }
   std::fill(place.begin(), place.end(), nullptr);
   return place;
 }

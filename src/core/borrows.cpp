@@ -45,9 +45,10 @@ constexpr int kOwnFrames = 2;  // note_borrow() and LoanWatch::on_lend()
 void make_borrows() {
   const std::lock_guard lock(free_borrows().mutex);
   if (free_borrows().records.capacity() >= kMaxBorrows) return;
-  const int error = os::populate_segment(segment_file(), &segment().borrows, sizeof(Segment::borrows));
+  const int error = os::populate_segment(&segment().borrows, sizeof(Segment::borrows));
   if (error != 0) {
-    throw Error(-error, "no memory to trace loans, 10 MiB for a process: unset WEIR_TRACE, or free memory");
+    throw Error(-error, std::string("no memory to trace loans, 10 MiB for a process: ") + std::strerror(-error) +
+                            "; unset WEIR_TRACE, or free memory");
   }
   free_borrows().records.reserve(kMaxBorrows);
 }

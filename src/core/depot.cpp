@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <cerrno>
+#include <cstring>
 #include <new>
 #include <utility>
 
@@ -39,8 +39,11 @@ std::size_t recent_slots(std::uint32_t bytes) {
 
 std::byte** recent_stack(std::uint32_t lane_index, std::uint32_t bytes) {
   std::byte** const stack = segment().recent[lane_index].data();
-  if (os::populate_segment(segment_file(), stack, recent_slots(bytes) * sizeof *stack) != 0)
-    throw Error(ENOMEM, "no memory for what a pool notes of buffers of " + base::format_size(bytes));
+  const int error = os::populate_segment(stack, recent_slots(bytes) * sizeof *stack);
+  if (error != 0) {
+    throw Error(-error, "no memory for what a pool notes of buffers of " + base::format_size(bytes) + ": " +
+                            std::strerror(-error) + "; free memory, or raise the control group's limit");
+  }
   return stack;
 }
 

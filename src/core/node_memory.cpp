@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <numeric>
 #include <utility>
 
@@ -57,7 +58,8 @@ FreshArena NodeMemory::map(std::size_t bytes) {
     throw Error(ENOMEM,
                 "no address space for " + what + ": the pool grew by too many small pieces; reserve more at once");
   FreshArena fresh(new Arena(map_arena(base, bytes, node_, options_)));
-  if (map_.populate(base, bytes) != 0) throw Error(ENOMEM, "no memory for the metadata of " + what);
+  const int error = map_.populate(base, bytes);
+  if (error != 0) throw Error(-error, "no memory for the metadata of " + what + ": " + std::strerror(-error));
   return fresh;
 }
 

@@ -3,6 +3,7 @@
 #include <weir/error.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <new>
 
@@ -26,20 +27,31 @@ void forget_parent() {
 int prepare_file(os::SegmentFile& file) {
   int error = os::make_segment_file(os::kSegmentFileName, sizeof(Segment), file);
   if (error != 0) return error;
-  error = os::populate_segment(file, file.data, offsetof(Segment, borrows));
+  error = os::populate_segment(file.data, offsetof(Segment, borrows));
   if (error == 0) error = os::on_fork(forget_parent);
   if (error != 0) os::remove_segment_file(file, sizeof(Segment));
   return error;
 }
 
-os::SegmentFile make_file() {
+/// What keeps a process from having a memory file, and what helps.
+const char* advice_on(int error) {
+  switch (-error) {
+    case EMFILE:
+    case ENFILE:
+      return "raise the limit on open files with `ulimit -n 4096`";
+    case EPERM:
+    case EACCES:
+    case ENOSYS:
+      return "a sandbox forbids it: have its seccomp filter allow memfd_create, ftruncate, fcntl, mremap and mprotect";
+    default:
+      return "raise the limit on address space with `ulimit -v unlimited`, or free memory";
+  }
+}
+
+Segment* make_segment() {
   os::SegmentFile file;
   const int error = prepare_file(file);
-  if (error != 0) {
-    throw Error(-error,
-                "cannot make the statistics segment (a memfd of 705 MiB, nearly all of it a hole): raise the "
-                "limits on address space and files with `ulimit -v unlimited -f unlimited`");
-  }
+  if (error != 0) refuse_memory_file("the statistics segment (of 705 MiB, nearly all of it a hole)", error);
   auto* made = new (file.data) SegmentHeader{};
   made->magic = kSegmentMagic;
   made->version = kSegmentVersion;
@@ -50,17 +62,20 @@ os::SegmentFile make_file() {
   std::copy_n(nodes.begin(), made->node_count, made->nodes.begin());
   write_tables(*reinterpret_cast<Segment*>(file.data));
   os::program_name().copy(made->program.data(), made->program.size() - 1);
-  return file;
+  empty_no_magazines();
+  return reinterpret_cast<Segment*>(file.data);
 }
 
 }  // namespace
 
-const os::SegmentFile& segment_file() {
-  static const os::SegmentFile file = make_file();
-  return file;
+void refuse_memory_file(const std::string& what, int error) {
+  throw Error(-error, "cannot make " + what + ": " + std::strerror(-error) + "; " + advice_on(error));
 }
 
-Segment& segment() { return *reinterpret_cast<Segment*>(segment_file().data); }
+Segment& segment() {
+  static Segment* const made = make_segment();
+  return *made;
+}
 
 /// Never destroyed, as all that threads may use while the process ends.
 std::mutex& registry_mutex() {

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstdint>
 #include <mutex>
+#include <string>
 #include <utility>
 
 #include "os/segment_file.h"
@@ -176,7 +177,8 @@ struct Segment {
 
 /// This process's segment, made at the first call. Throws Error when it cannot be made.
 Segment& segment();
-const os::SegmentFile& segment_file();
+/// Of a memory file that the kernel refuses, with -errno: throws Error, with what it was for.
+[[noreturn]] void refuse_memory_file(const std::string& what, int error);
 
 /// Guards the lists of pools, threads, rings and receivers. Taken before a depot's lock, never after it.
 std::mutex& registry_mutex();

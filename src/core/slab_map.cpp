@@ -1,10 +1,9 @@
 #include "core/slab_map.h"
 
-#include <weir/error.h>
-
-#include <cerrno>
+#include <algorithm>
 #include <new>
 
+#include "core/segment.h"
 #include "os/process.h"
 
 namespace weir::detail {
@@ -12,22 +11,23 @@ namespace {
 
 os::SegmentFile make_file(const std::byte* base, const SlabLayout& layout) {
   os::SegmentFile file;
-  if (os::make_segment_file(os::kSlabFileName, layout.file_bytes(), file) == 0) {
-    if (os::populate_segment(file, file.data, sizeof(SlabFileHeader)) == 0) {
-      new (file.data) SlabFileHeader{.magic = kSlabFileMagic,
-                                     .version = kSlabFileVersion,
-                                     .process_id = os::process_id(),
-                                     .file_bytes = layout.file_bytes(),
-                                     .base = reinterpret_cast<std::uintptr_t>(base),
-                                     .granules = layout.granules};
-      return file;
-    }
-    os::remove_segment_file(file, layout.file_bytes());
+  int error = os::make_segment_file(os::kSlabFileName, layout.file_bytes(), file);
+  if (error == 0) {
+    error = os::populate_segment(file.data, sizeof(SlabFileHeader));
+    if (error != 0) os::remove_segment_file(file, layout.file_bytes());
   }
-  throw Error(ENOMEM,
-              "no file, address space or memory for a pool's metadata: lower WEIR_MAX_BYTES, or raise the limits with "
-              "`ulimit -n 4096 -v unlimited -f unlimited`");
+  if (error != 0) refuse_memory_file("the file of a pool's metadata, which is smaller with less WEIR_MAX_BYTES", error);
+  new (file.data) SlabFileHeader{.magic = kSlabFileMagic,
+                                 .version = kSlabFileVersion,
+                                 .process_id = os::process_id(),
+                                 .file_bytes = layout.file_bytes(),
+                                 .base = reinterpret_cast<std::uintptr_t>(base),
+                                 .granules = layout.granules};
+  return file;
 }
+
+/// Blocks of the largest slab: the neighbours that a block of memory may be joined with are in the same.
+std::size_t blocks_of(std::size_t bytes) { return (bytes + kMostSlab - 1) / kMostSlab; }
 
 }  // namespace
 
@@ -36,16 +36,28 @@ SlabMap::SlabMap(std::byte* base, std::size_t bytes)
       bytes_(bytes),
       layout_{bytes / kGranule},
       file_(make_file(base, layout_)),
+      known_(blocks_of(bytes)),
       bits_(reinterpret_cast<std::uint64_t*>(file_.data + SlabLayout::kBits)),
       slabs_(reinterpret_cast<Slab*>(file_.data + layout_.slabs())) {}
 
 SlabMap::~SlabMap() { os::remove_segment_file(file_, layout_.file_bytes()); }
 
 int SlabMap::populate(const std::byte* from, std::size_t bytes) {
-  const std::uint32_t first = granule_of(from);
-  const std::size_t count = bytes / kGranule;
-  const int error = os::populate_segment(file_, bits(first), count * SlabLayout::kBitBytes);
-  return error != 0 ? error : os::populate_segment(file_, slabs_ + first, count * sizeof(Slab));
+  const std::size_t first_block = static_cast<std::size_t>(from - base_) / kMostSlab;
+  const std::size_t end_block = blocks_of(static_cast<std::size_t>(from - base_) + bytes);
+  const std::size_t first = first_block * kGranulesPerBlock;
+  const std::size_t count = std::min<std::size_t>(end_block * kGranulesPerBlock, granules()) - first;
+  int error = os::populate_segment(bits(static_cast<std::uint32_t>(first)), count * SlabLayout::kBitBytes);
+  if (error == 0) error = os::populate_segment(slabs_ + first, count * sizeof(Slab));
+  if (error != 0) return error;
+  for (std::size_t block = first_block; block < end_block; ++block)
+    known_[block].store(true, std::memory_order_release);
+  return 0;
+}
+
+bool SlabMap::contains(const std::byte* address) const {
+  if (address < base_ || address >= base_ + bytes_) return false;
+  return known_[static_cast<std::size_t>(address - base_) / kMostSlab].load(std::memory_order_acquire);
 }
 
 void SlabList::push(std::uint32_t granule) {

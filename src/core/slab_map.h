@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "core/size_classes.h"
 #include "os/segment_file.h"
@@ -77,16 +78,19 @@ class SlabMap {
     const std::uint32_t granule = granule_of(address);
     return granule & ~((1U << slabs_[granule].order) - 1);
   }
-  bool contains(const std::byte* address) const { return address >= base_ && address < base_ + bytes_; }
+  /// True of memory whose records are there: nothing else may be asked of any other.
+  bool contains(const std::byte* address) const;
   std::uint32_t granules() const { return static_cast<std::uint32_t>(bytes_ / kGranule); }
 
  private:
   static constexpr std::size_t kWordsPerGranule = kGranule / 64 / 64;
+  static constexpr std::size_t kGranulesPerBlock = kMostSlab / kGranule;
 
   std::byte* base_;
   std::size_t bytes_;
   SlabLayout layout_;
   os::SegmentFile file_;
+  std::vector<std::atomic<bool>> known_;  ///< blocks of the largest slab's size whose records have memory
   std::uint64_t* bits_;
   Slab* slabs_;
 };

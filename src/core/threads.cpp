@@ -6,8 +6,10 @@
 
 #include "core/magazines.h"
 #include "core/segment.h"
+#include "os/memory.h"
 #include "os/numa.h"
 #include "os/process.h"
+#include "os/thread.h"
 
 namespace weir::detail {
 namespace {
@@ -19,7 +21,7 @@ alignas(4096) constinit std::array<std::byte, kLaneTableBytes> no_magazines{};
 /// beyond the last place share no lock.
 constinit std::atomic<std::uint64_t> places_left{0};
 
-/// Set when the thread's other thread-local objects may still drop loans, but it has no magazines any more.
+/// Set when the destructors of the thread's specific data may still drop loans, but it has no magazines any more.
 constinit thread_local bool thread_ended = false;
 
 std::uint32_t own_node() { return std::min(os::home_node_index(), segment().header.node_count - 1); }
@@ -28,81 +30,69 @@ std::byte* lanes_of_node(std::uint32_t node) {
   return thread_lanes.base + std::size_t{node} * kLanesPerNode * kMagazineBytes;
 }
 
-/// A thread's place in the segment, from its first slow lend or drop to its end.
+/// A thread's place in the segment, from its first slow lend or drop to its end. The places are in the order of the
+/// segment's records, so that a thread's own memory, of which a library may have little, has no more than a pointer.
 class ThreadPlace {
  public:
-  ThreadPlace() = default;
-  ThreadPlace(const ThreadPlace&) = delete;
-  ThreadPlace& operator=(const ThreadPlace&) = delete;
-  ~ThreadPlace() {
-    if (record_ != nullptr && !is_fork_child()) leave();
-    thread_ended = true;
-  }
+  ThreadRecord& record() const noexcept;
+  std::array<Magazine, kLanes>& magazines() const noexcept;
 
-  bool has_magazines() const noexcept { return record_ != nullptr; }
-  bool enter() noexcept;
+  bool prepare() noexcept;
+  void enter() noexcept;
+  void leave() noexcept;
   Magazine* set_up(Depot& depot) noexcept;
   void for_each(void (*visit)(Magazine&, Depot&)) noexcept;
   std::size_t& kept(const CacheBudget& budget) noexcept;
 
  private:
-  void leave() noexcept;
-  bool look_for_place() noexcept;
-
   /// Bytes of a pool that the magazines may have grown to hold.
   struct Kept {
     std::uint64_t serial = 0;
     std::size_t bytes = 0;
   };
 
-  ThreadRecord* record_ = nullptr;
-  std::array<Magazine, kLanes>* magazines_ = nullptr;
   std::array<Kept, kMaxPools> kept_{};
-  std::uint64_t none_since_ = UINT64_MAX;  ///< what places_left was when there was no place
 };
 
-bool ThreadPlace::enter() noexcept {
-  if (record_ != nullptr) return true;
-  const std::uint64_t left = places_left.load(std::memory_order_relaxed);
-  if (none_since_ == left) return false;
-  const bool found = look_for_place();
-  if (!found) none_since_ = left;
-  return found;
+constinit std::array<ThreadPlace, kMaxThreads> places{};
+constinit thread_local ThreadPlace* place = nullptr;
+constinit thread_local std::uint64_t none_since = UINT64_MAX;  ///< what places_left was when there was no place
+
+std::size_t index_of(const ThreadPlace& of) { return static_cast<std::size_t>(&of - places.data()); }
+
+ThreadRecord& ThreadPlace::record() const noexcept { return segment().threads[index_of(*this)]; }
+
+std::array<Magazine, kLanes>& ThreadPlace::magazines() const noexcept { return segment().magazines[index_of(*this)]; }
+
+/// Its thread will look at any magazine of the nodes that there are: one that is not set up is zeros. False when
+/// the kernel does not let it.
+bool ThreadPlace::prepare() noexcept {
+  const std::size_t lanes = std::size_t{segment().header.node_count} * kLanesPerNode;
+  return os::allow(reinterpret_cast<std::byte*>(magazines().data()), lanes * sizeof(Magazine)) == 0;
 }
 
-bool ThreadPlace::look_for_place() noexcept {
-  const std::lock_guard lock(registry_mutex());
-  Segment& all = segment();
-  const auto free = std::find_if(all.threads.begin(), all.threads.end(), [](const ThreadRecord& record) {
-    return record.id.load(std::memory_order_relaxed) == 0;
-  });
-  if (free == all.threads.end()) return false;
-  record_ = &*free;
-  magazines_ = &all.magazines[static_cast<std::size_t>(free - all.threads.begin())];
-  record_->id.store(os::thread_id(), std::memory_order_release);
-  thread_lanes.base = reinterpret_cast<std::byte*>(magazines_->data());
-  thread_home_lanes.base = lanes_of_node(own_node());
-  return true;
+void ThreadPlace::enter() noexcept {
+  kept_ = {};
+  record().id.store(os::thread_id(), std::memory_order_release);
 }
 
 Magazine* ThreadPlace::set_up(Depot& depot) noexcept {
-  Magazine& magazine = (*magazines_)[depot.lane_index()];
-  Count& word = record_->lanes[depot.lane_index() / 64];
+  Magazine& magazine = magazines()[depot.lane_index()];
+  Count& word = record().lanes[depot.lane_index() / 64];
   const std::uint64_t bit = 1ULL << depot.lane_index() % 64;
   const bool known = (word.load(std::memory_order_relaxed) & bit) != 0;
   if (known && magazine.bytes != 0) return &magazine;
-  if (os::populate_segment(segment_file(), &magazine, sizeof magazine) != 0) return nullptr;
+  if (os::populate_segment(&magazine, sizeof magazine) != 0) return nullptr;
   depot.adopt(magazine);
   word.fetch_or(bit, std::memory_order_release);
   return &magazine;
 }
 
 void ThreadPlace::for_each(void (*visit)(Magazine&, Depot&)) noexcept {
-  if (record_ == nullptr) return;
-  for (std::uint32_t word = 0; word < record_->lanes.size(); ++word) {
-    for (std::uint64_t set = record_->lanes[word].load(std::memory_order_relaxed); set != 0; set &= set - 1) {
+  for (std::uint32_t word = 0; word < record().lanes.size(); ++word) {
+    for (std::uint64_t set = record().lanes[word].load(std::memory_order_relaxed); set != 0; set &= set - 1) {
       const std::uint32_t index = word * 64 + static_cast<std::uint32_t>(std::countr_zero(set));
-      Magazine& magazine = (*magazines_)[index];
+      Magazine& magazine = magazines()[index];
       Depot* depot = depot_of(index * kMagazineBytes);
       if (depot != nullptr && magazine.bytes != 0) visit(magazine, *depot);
     }
@@ -116,39 +106,91 @@ std::size_t& ThreadPlace::kept(const CacheBudget& budget) noexcept {
   return kept.bytes;
 }
 
+/// REQUIRES: the registry's lock is taken, and the thread does not use its magazines meanwhile.
 void ThreadPlace::leave() noexcept {
-  const std::lock_guard lock(registry_mutex());
   for_each([](Magazine& magazine, Depot& depot) { depot.disown(magazine); });
-  for (Count& word : record_->lanes) word.store(0, std::memory_order_relaxed);
-  detach_thread();
-  record_->id.store(0, std::memory_order_release);
-  record_ = nullptr;
+  for (Count& word : record().lanes) word.store(0, std::memory_order_relaxed);
+  record().id.store(0, std::memory_order_release);
   places_left.fetch_add(1, std::memory_order_relaxed);
 }
 
-thread_local ThreadPlace place;
+/// When a thread ends. Not by the destructor of a thread-local object: who uses a pool first in the destructor of
+/// specific data comes too late for one, while the destructors of such data are called round by round.
+void leave_place(void* own) noexcept {
+  thread_ended = true;
+  if (is_fork_child()) return;
+  detach_thread();
+  place = nullptr;
+  const std::lock_guard lock(registry_mutex());
+  static_cast<ThreadPlace*>(own)->leave();
+}
+
+os::ThreadEnd& thread_end() {
+  static os::ThreadEnd end(leave_place);
+  return end;
+}
+
+ThreadPlace* find_free() noexcept {
+  const auto free = std::find_if(places.begin(), places.end(), [](const ThreadPlace& each) {
+    return each.record().id.load(std::memory_order_relaxed) == 0;
+  });
+  return free != places.end() ? &*free : nullptr;
+}
+
+/// Of threads that ended without the destructors of their specific data. The caller has no place: one of its number is
+/// of a thread before it.
+void leave_for_those_gone() noexcept {
+  for (ThreadPlace& each : places) {
+    const std::uint32_t id = each.record().id.load(std::memory_order_relaxed);
+    if (id == os::thread_id() || !os::is_thread(id)) each.leave();
+  }
+}
+
+bool take_place(bool first_look) noexcept {
+  const std::lock_guard lock(registry_mutex());
+  ThreadPlace* free = find_free();
+  if (free == nullptr && first_look) {
+    leave_for_those_gone();
+    free = find_free();
+  }
+  if (free == nullptr || !free->prepare() || thread_end().call_with(free) != 0) return false;
+  free->enter();
+  place = free;
+  thread_lanes.base = reinterpret_cast<std::byte*>(free->magazines().data());
+  thread_home_lanes.base = lanes_of_node(own_node());
+  return true;
+}
+
+bool has_place() noexcept {
+  if (place != nullptr) return true;
+  const std::uint64_t left = places_left.load(std::memory_order_relaxed);
+  if (none_since == left) return false;
+  const bool found = take_place(none_since == UINT64_MAX);
+  if (!found) none_since = left;
+  return found;
+}
 
 }  // namespace
 
 constinit thread_local LaneTable thread_lanes{no_magazines.data()};
 constinit thread_local LaneTable thread_home_lanes{no_magazines.data()};
 
-Magazine* own_magazine(Depot& depot) noexcept { return !thread_ended && place.enter() ? place.set_up(depot) : nullptr; }
+Magazine* own_magazine(Depot& depot) noexcept { return !thread_ended && has_place() ? place->set_up(depot) : nullptr; }
 
 void flush_own_magazines() noexcept {
-  if (thread_ended || !place.has_magazines() || is_fork_child()) return;
+  if (place == nullptr || is_fork_child()) return;
   const std::lock_guard lock(registry_mutex());  // a pool that ends meanwhile would take its depots away
-  place.for_each([](Magazine& magazine, Depot& depot) { depot.empty(magazine); });
+  place->for_each([](Magazine& magazine, Depot& depot) { depot.empty(magazine); });
 }
 
 bool widen_own_cache(const CacheBudget& budget, std::size_t bytes) noexcept {
-  std::size_t& kept = place.kept(budget);
+  std::size_t& kept = place->kept(budget);
   if (kept + bytes > budget.bytes) return false;
   kept += bytes;
   return true;
 }
 
-void narrow_own_cache(const CacheBudget& budget, std::size_t bytes) noexcept { place.kept(budget) -= bytes; }
+void narrow_own_cache(const CacheBudget& budget, std::size_t bytes) noexcept { place->kept(budget) -= bytes; }
 
 std::uint32_t rehome_thread() noexcept {
   const std::uint32_t node = own_node();
@@ -157,6 +199,8 @@ std::uint32_t rehome_thread() noexcept {
   flush_own_magazines();
   return node;
 }
+
+void empty_no_magazines() noexcept { os::make_zeros(no_magazines.data(), no_magazines.size()); }
 
 void detach_thread() noexcept {
   thread_lanes.base = no_magazines.data();

@@ -20,6 +20,9 @@ void narrow_own_cache(const CacheBudget& budget, std::size_t bytes) noexcept;
 /// Index of the node that the calling thread runs on now; its lends use that node's magazines from here on.
 std::uint32_t rehome_thread() noexcept;
 
+/// Keeps what threads without magazines read from taking memory.
+void empty_no_magazines() noexcept;
+
 /// Puts the calling thread's magazines out of reach: its lends and drops take the slow path.
 void detach_thread() noexcept;
 

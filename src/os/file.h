@@ -3,15 +3,24 @@
 #include <cstdio>
 #include <memory>
 
+#include "base/no_cancel.h"
+
 namespace weir::os {
 
-struct CloseFile {
-  void operator()(std::FILE* file) const { std::fclose(file); }
-};
-
 /// One of the kernel's files, closed with it. Empty when it cannot be read.
-using File = std::unique_ptr<std::FILE, CloseFile>;
+class File {
+ public:
+  explicit File(const char* path) : file_(std::fopen(path, "re")) {}
+  explicit operator bool() const { return file_ != nullptr; }
+  std::FILE* get() const { return file_.get(); }
 
-inline File open_file(const char* path) { return File(std::fopen(path, "re")); }
+ private:
+  struct Close {
+    void operator()(std::FILE* file) const { std::fclose(file); }
+  };
+
+  base::NoCancel no_cancel_;  // all that is done with it may wait
+  std::unique_ptr<std::FILE, Close> file_;
+};
 
 }  // namespace weir::os

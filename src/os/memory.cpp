@@ -29,15 +29,52 @@ int flags_of(PageKind kind) {
   return kCommon | MAP_HUGETLB | static_cast<int>(size);
 }
 
-std::byte* map_nothing(void* where, std::size_t bytes, int extra_flags) {
-  void* got = mmap(where, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | extra_flags, -1, 0);
-  return got == MAP_FAILED ? nullptr : static_cast<std::byte*>(got);
+constexpr std::size_t kPage = 4096;
+constexpr int kNothing = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+
+/// After mlockall(MCL_FUTURE), what mmap maps is locked, and populated where it may be touched.
+std::byte* map_unlocked(void* where, std::size_t bytes, int flags) {
+  void* got = mmap(where, bytes, PROT_NONE, flags, -1, 0);
+  if (got == MAP_FAILED) return nullptr;
+  munlock(got, bytes);
+  return static_cast<std::byte*>(got);
+}
+
+/// The same by one page that grows, so that one page is all that counts against the limit on locked memory.
+std::byte* map_growing(std::size_t bytes, int flags, int fd) {
+  void* page = mmap(nullptr, kPage, PROT_NONE, flags, fd, 0);
+  if (page == MAP_FAILED) return nullptr;
+  munlock(page, kPage);
+  void* got = mremap(page, kPage, bytes, MREMAP_MAYMOVE);
+  if (got != MAP_FAILED) return static_cast<std::byte*>(got);
+  const int error = errno;
+  munmap(page, kPage);
+  errno = error;
+  return nullptr;
+}
+
+using Transfer = decltype(process_vm_writev);
+
+/// Has the kernel read or write the first byte of each page: one that cannot be had is -EFAULT.
+int touch_by_kernel(Transfer& transfer, std::byte* where, std::size_t bytes, std::size_t page_bytes) {
+  std::array<char, 1024> zeros{};  // one for each page of a call, which takes no more
+  std::array<iovec, zeros.size()> pages{};
+  for (std::size_t at = 0; at < bytes;) {
+    const std::size_t count = std::min(pages.size(), (bytes - at) / page_bytes);
+    for (std::size_t i = 0; i < count; ++i) pages.at(i) = {.iov_base = where + at + i * page_bytes, .iov_len = 1};
+    const iovec local{.iov_base = zeros.data(), .iov_len = count};
+    const ssize_t done = transfer(getpid(), &local, 1, pages.data(), count, 0);
+    if (done < 0) return -errno;
+    if (static_cast<std::size_t>(done) < count) return -EFAULT;
+    at += count * page_bytes;
+  }
+  return 0;
 }
 
 }  // namespace
 
 std::byte* reserve(std::size_t bytes, std::size_t alignment) {
-  std::byte* start = map_nothing(nullptr, bytes + alignment, 0);
+  std::byte* start = map_growing(bytes + alignment, kNothing, -1);
   if (start == nullptr) return nullptr;
   const auto address = reinterpret_cast<std::uintptr_t>(start);
   const std::size_t skip = (alignment - address % alignment) % alignment;
@@ -46,8 +83,16 @@ std::byte* reserve(std::size_t bytes, std::size_t alignment) {
   return start + skip;
 }
 
+std::byte* reserve_file(int fd, std::size_t bytes) { return map_growing(bytes, MAP_SHARED, fd); }
+
+std::byte* reserve_shared(std::size_t bytes) {
+  return map_unlocked(nullptr, bytes, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE);
+}
+
+int allow(std::byte* where, std::size_t bytes) { return result_of(mprotect(where, bytes, PROT_READ | PROT_WRITE)); }
+
 int map_at(std::byte* where, std::size_t bytes, PageKind kind) {
-  if (mmap(where, bytes, PROT_READ | PROT_WRITE, flags_of(kind), -1, 0) == MAP_FAILED) {
+  if (map_unlocked(where, bytes, flags_of(kind)) == nullptr || allow(where, bytes) != 0) {
     const int error = -errno;
     unmap_to_reserved(where, bytes);
     return error;
@@ -61,7 +106,8 @@ int map_at(std::byte* where, std::size_t bytes, PageKind kind) {
 }
 
 int unmap_to_reserved(std::byte* where, std::size_t bytes) {
-  return map_nothing(where, bytes, MAP_FIXED) == nullptr ? -errno : 0;
+  munlock(where, bytes);  // the limit on locked memory may not have room for both
+  return map_unlocked(where, bytes, kNothing | MAP_FIXED) == nullptr ? -errno : 0;
 }
 
 int release(std::byte* where, std::size_t bytes) { return result_of(munmap(where, bytes)); }
@@ -81,18 +127,11 @@ int populate(std::byte* where, std::size_t bytes) {
 }
 
 int populate_by_kernel(std::byte* where, std::size_t bytes, std::size_t page_bytes) {
-  std::array<char, 1024> zeros{};  // one for each page of a call, which takes no more
-  std::array<iovec, zeros.size()> pages{};
-  for (std::size_t at = 0; at < bytes;) {
-    const std::size_t count = std::min(pages.size(), (bytes - at) / page_bytes);
-    for (std::size_t i = 0; i < count; ++i) pages.at(i) = {.iov_base = where + at + i * page_bytes, .iov_len = 1};
-    const iovec source{.iov_base = zeros.data(), .iov_len = count};
-    const ssize_t written = process_vm_writev(getpid(), &source, 1, pages.data(), count, 0);
-    if (written < 0) return -errno;
-    if (static_cast<std::size_t>(written) < count) return -EFAULT;
-    at += count * page_bytes;
-  }
-  return 0;
+  return touch_by_kernel(process_vm_writev, where, bytes, page_bytes);
+}
+
+int populate_by_read(std::byte* where, std::size_t bytes) {
+  return touch_by_kernel(process_vm_readv, where, bytes, kPage);
 }
 
 void populate_by_touch(std::byte* where, std::size_t bytes) {
@@ -100,6 +139,12 @@ void populate_by_touch(std::byte* where, std::size_t bytes) {
 }
 
 int lock(std::byte* where, std::size_t bytes) { return result_of(mlock(where, bytes)); }
+
+void make_zeros(std::byte* where, std::size_t bytes) {
+  munlock(where, bytes);
+  madvise(where, bytes, MADV_DONTNEED);
+  mprotect(where, bytes, PROT_READ);
+}
 
 int query_nodes(std::span<void* const> addresses, std::span<int> nodes) {
   return result_of(static_cast<int>(
@@ -110,7 +155,7 @@ namespace {
 
 /// Of the mappings within the range.
 std::size_t transparent_huge_in_mappings(const std::byte* where, std::size_t bytes) {
-  const File smaps = open_file("/proc/self/smaps");
+  const File smaps("/proc/self/smaps");
   if (!smaps) return 0;
   const auto first = reinterpret_cast<std::uintptr_t>(where);
   const std::uintptr_t last = first + bytes;

@@ -17,9 +17,15 @@ namespace {
 
 constexpr unsigned kCapIpcLock = 14;
 
+std::uint64_t limit_on(decltype(RLIMIT_FSIZE) resource) {
+  rlimit limit{};
+  if (getrlimit(resource, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return UINT64_MAX;
+  return limit.rlim_cur;
+}
+
 /// What follows the key in the first line that starts with it; nothing when there is no such line, or no such file.
 std::optional<std::string> line_of(const std::string& path, std::string_view key) {
-  const File file = open_file(path.c_str());
+  const File file(path.c_str());
   char part[512];
   while (file && std::fgets(part, sizeof part, file.get()) != nullptr) {
     std::string_view line = part;
@@ -60,11 +66,9 @@ std::optional<GroupLimit> least_limit(std::initializer_list<std::string> kinds) 
 
 }  // namespace
 
-std::uint64_t memlock_limit() {
-  rlimit limit{};
-  if (getrlimit(RLIMIT_MEMLOCK, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return UINT64_MAX;
-  return limit.rlim_cur;
-}
+std::uint64_t memlock_limit() { return limit_on(RLIMIT_MEMLOCK); }
+
+std::uint64_t file_size_limit() { return limit_on(RLIMIT_FSIZE); }
 
 std::uint64_t locked_bytes() { return number_of("/proc/self/status", "VmLck:", 10) * 1024; }
 

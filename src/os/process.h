@@ -10,6 +10,9 @@ namespace weir::os {
 /// RLIMIT_MEMLOCK in bytes; UINT64_MAX when there is none.
 std::uint64_t memlock_limit();
 
+/// The most bytes that a file may grow to (RLIMIT_FSIZE), memory files counted; UINT64_MAX when there is no limit.
+std::uint64_t file_size_limit();
+
 /// Bytes that this process has locked.
 std::uint64_t locked_bytes();
 

@@ -2,13 +2,15 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdint>
 
+#include "base/no_cancel.h"
 #include "os/kernel_numbers.h"
 #include "os/memory.h"
+#include "os/process.h"
 
 namespace weir::os {
 namespace {
@@ -21,23 +23,41 @@ int make_file(const char* name) {
   return fd >= 0 || errno != EINVAL ? fd : memfd_create(name, kFlags);
 }
 
+/// REQUIRES: the limit on the size of files allows so many, for else the process is sent SIGXFSZ.
 int fill(SegmentFile& file, std::size_t bytes) {
+  struct stat status {};
+  if (fstat(file.fd, &status) != 0) return -errno;
+  file.device = status.st_dev;
+  file.inode = status.st_ino;
   if (ftruncate(file.fd, static_cast<off_t>(bytes)) != 0) return -errno;
-  void* data = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file.fd, 0);
-  if (data == MAP_FAILED) return -errno;
-  file.data = static_cast<std::byte*>(data);
+  file.data = reserve_file(file.fd, bytes);
+  if (file.data == nullptr) return -errno;
   constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW | kernel::kSealFutureWrite | F_SEAL_SEAL;
   if (fcntl(file.fd, F_ADD_SEALS, kSeals) != 0) return -errno;
   return exclude_from_fork(file.data, bytes);
+}
+
+int make_named(const char* name, std::size_t bytes, SegmentFile& file) {
+  file.fd = make_file(name);
+  return file.fd < 0 ? -errno : fill(file, bytes);
+}
+
+int make_nameless(std::size_t bytes, SegmentFile& file) {
+  file.data = reserve_shared(bytes);
+  return file.data == nullptr ? -errno : exclude_from_fork(file.data, bytes);
+}
+
+/// Whoever closes all descriptors that he does not know of closes ours too, and the number may be another file's now.
+bool is_still_open(const SegmentFile& file) {
+  struct stat status {};
+  return file.fd >= 0 && fstat(file.fd, &status) == 0 && status.st_dev == file.device && status.st_ino == file.inode;
 }
 
 }  // namespace
 
 int make_segment_file(const char* name, std::size_t bytes, SegmentFile& made) {
   SegmentFile file;
-  file.fd = make_file(name);
-  if (file.fd < 0) return -errno;
-  const int error = fill(file, bytes);
+  const int error = file_size_limit() < bytes ? make_nameless(bytes, file) : make_named(name, bytes, file);
   if (error != 0) {
     remove_segment_file(file, bytes);
     return error;
@@ -48,18 +68,20 @@ int make_segment_file(const char* name, std::size_t bytes, SegmentFile& made) {
 
 void remove_segment_file(const SegmentFile& file, std::size_t bytes) {
   if (file.data != nullptr) munmap(file.data, bytes);
-  close(file.fd);
+  const base::NoCancel no_cancel;
+  if (is_still_open(file)) close(file.fd);
 }
 
-int populate_segment(const SegmentFile& file, const void* where, std::size_t bytes) {
+int populate_segment(const void* where, std::size_t bytes) {
   const auto start = reinterpret_cast<std::uintptr_t>(where) / kPage * kPage;
   const auto end = (reinterpret_cast<std::uintptr_t>(where) + bytes + kPage - 1) / kPage * kPage;
-  const auto offset = static_cast<off_t>(start - reinterpret_cast<std::uintptr_t>(file.data));
-  while (fallocate(file.fd, 0, offset, static_cast<off_t>(end - start)) != 0) {
-    if (errno != EINTR) return -errno;  // any signal ends it
-  }
-  const int error = populate(reinterpret_cast<std::byte*>(start), end - start);
-  return error == -EINVAL ? 0 : error;  // before Linux 5.14 the first touch maps what fallocate has got
+  auto* const first = reinterpret_cast<std::byte*>(start);  // NOLINT(performance-no-int-to-ptr)
+  const int error = allow(first, end - start);
+  if (error != 0) return error;
+  const int populated = populate(first, end - start);
+  if (populated != -EINVAL) return populated;  // Linux before 5.14
+  const int read = populate_by_read(first, end - start);
+  return read == -EPERM || read == -ENOSYS ? 0 : read;  // a sandbox forbids it: the first touch brings it in
 }
 
 }  // namespace weir::os

@@ -1,10 +1,34 @@
 #include "os/thread.h"
 
+#include <unistd.h>
+
+#include <cerrno>
 #include <csignal>
 #include <memory>
 
+#include "base/no_cancel.h"
+
 namespace weir::os {
 namespace {
+
+// Of the helper, which calls the program back. The program's thread-local memory, which is taken from it, may be
+// larger: the thread then has a stack of the usual size.
+constexpr std::size_t kStackBytes = std::size_t{512} * 1024;
+
+class SmallStack {
+ public:
+  SmallStack() {
+    pthread_attr_init(&attributes_);
+    pthread_attr_setstacksize(&attributes_, kStackBytes);
+  }
+  ~SmallStack() { pthread_attr_destroy(&attributes_); }
+  SmallStack(const SmallStack&) = delete;
+  SmallStack& operator=(const SmallStack&) = delete;
+  const pthread_attr_t* get() const { return &attributes_; }
+
+ private:
+  pthread_attr_t attributes_{};
+};
 
 struct Start {
   void (*run)(void*);
@@ -21,11 +45,13 @@ void* run_and_end(void* given) {
 
 int start_thread(const char* name, void (*run)(void*), void* argument, pthread_t& started) {
   auto start = std::make_unique<Start>(Start{run, argument});
+  const SmallStack small;
   sigset_t all;
   sigset_t before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);  // a thread begins with the mask of the one that makes it
-  const int error = pthread_create(&started, nullptr, run_and_end, start.get());
+  int error = pthread_create(&started, small.get(), run_and_end, start.get());
+  if (error == EINVAL) error = pthread_create(&started, nullptr, run_and_end, start.get());
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   if (error != 0) return -error;
   (void)start.release();  // NOLINT(bugprone-unused-return-value): the thread's
@@ -33,6 +59,19 @@ int start_thread(const char* name, void (*run)(void*), void* argument, pthread_t
   return 0;
 }
 
-void join_thread(pthread_t thread) { pthread_join(thread, nullptr); }
+void join_thread(pthread_t thread) {
+  const base::NoCancel no_cancel;
+  pthread_join(thread, nullptr);
+}
+
+bool is_thread(std::uint32_t id) { return tgkill(getpid(), static_cast<pid_t>(id), 0) == 0 || errno != ESRCH; }
+
+ThreadEnd::ThreadEnd(void (*at_end)(void*)) : error_(-pthread_key_create(&key_, at_end)) {}
+
+ThreadEnd::~ThreadEnd() {
+  if (error_ == 0) pthread_key_delete(key_);
+}
+
+int ThreadEnd::call_with(void* given) { return error_ != 0 ? error_ : -pthread_setspecific(key_, given); }
 
 }  // namespace weir::os

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstdarg>
 #include <cstdio>
 #include <initializer_list>
@@ -144,9 +145,31 @@ int failing_mlock(const void* where, std::size_t bytes) {
   return call("mlock", {ENOMEM, EPERM, EAGAIN}, [&] { return mlock(where, bytes); });
 }
 
+int failing_munlock(const void* where, std::size_t bytes) {
+  return call("munlock", {ENOMEM}, [&] { return munlock(where, bytes); });
+}
+
+int failing_mprotect(void* where, std::size_t bytes, int access) {
+  return call("mprotect", {ENOMEM}, [&] { return mprotect(where, bytes, access); });
+}
+
+/// src/os asks it for another place only.
+void* failing_mremap(void* where, std::size_t before, std::size_t after, int flags) {
+  const int error = failure("mremap", {ENOMEM});
+  if (error == 0) return mremap(where, before, after, flags);
+  errno = error;
+  return MAP_FAILED;
+}
+
 long failing_move_pages(int process, unsigned long count, void** pages, const int* nodes, int* status, int flags) {
   return call("move_pages", {EPERM, ENOSYS, ENOMEM},
               [&] { return move_pages(process, count, pages, nodes, status, flags); });
+}
+
+ssize_t failing_process_vm_readv(pid_t process, const iovec* to, unsigned long to_count, const iovec* from,
+                                 unsigned long from_count, unsigned long flags) {
+  return call("process_vm_readv", {EFAULT, EPERM, ENOSYS, ENOMEM},
+              [&] { return process_vm_readv(process, to, to_count, from, from_count, flags); });
 }
 
 ssize_t failing_process_vm_writev(pid_t process, const iovec* from, unsigned long from_count, const iovec* to,
@@ -175,10 +198,6 @@ int failing_memfd_create(const char* name, unsigned flags) {
 
 int failing_ftruncate(int fd, off_t bytes) {
   return call("ftruncate", {EFBIG, EINTR}, [&] { return ftruncate(fd, bytes); });
-}
-
-int failing_fallocate(int fd, int mode, off_t offset, off_t bytes) {
-  return call("fallocate", {ENOSPC, EINTR}, [&] { return fallocate(fd, mode, offset, bytes); });
 }
 
 /// src/os asks it for numbers only.
@@ -215,6 +234,20 @@ int failing_sched_getcpu() {
 int failing_pthread_atfork(void (*before)(), void (*in_parent)(), void (*in_child)()) {
   const int error = failure("pthread_atfork", {ENOMEM});
   return error == 0 ? pthread_atfork(before, in_parent, in_child) : error;
+}
+
+int failing_pthread_key_create(pthread_key_t* key, void (*at_end)(void*)) {
+  const int error = failure("pthread_key_create", {EAGAIN});
+  return error == 0 ? pthread_key_create(key, at_end) : error;
+}
+
+int failing_pthread_setspecific(pthread_key_t key, const void* value) {
+  const int error = failure("pthread_setspecific", {ENOMEM});
+  return error == 0 ? pthread_setspecific(key, value) : error;
+}
+
+int failing_tgkill(pid_t process, pid_t thread, int signal) {
+  return call("tgkill", {EPERM}, [&] { return tgkill(process, thread, signal); });
 }
 
 int failing_pthread_create(pthread_t* thread, const pthread_attr_t* how, void* (*run)(void*), void* argument) {

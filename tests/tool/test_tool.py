@@ -194,6 +194,15 @@ class LifeTest(ToolTest):
             self.check_refused(weir("stat", held.pid), 1, f"no process {held.pid}")
             self.assertNotIn(held.pid, [entry["pid"] for entry in json.loads(weir("ls", "--json").stdout)])
 
+    def test_process_without_a_descriptor_of_its_segment(self):
+        with Holder(prefix=("prlimit", "--fsize=4096")) as held:
+            stat, plan = weir("stat", held.pid), weir("map", held.pid)
+            if os.geteuid() != 0:
+                self.check_refused(stat, 1, "root finds it still")
+                return
+            self.assertIn("holds", stat.stdout, stat.stderr)
+            self.assertIn("node 0, 16 MiB", plan.stdout, plan.stderr)
+
     def test_process_without_a_pool(self):
         self.check_refused(weir("stat", os.getpid()), 1, str(os.getpid()), "has no pool")
 

@@ -30,14 +30,14 @@ TEST_F(SegmentFileTest, IsSparseUntilPopulated) {
   ASSERT_EQ(fstat(file_.fd, &status), 0);
   EXPECT_EQ(status.st_size, static_cast<off_t>(kBytes));
   EXPECT_EQ(status.st_blocks, 0);
-  ASSERT_EQ(populate_segment(file_, file_.data + 5000, 100), 0);
+  ASSERT_EQ(populate_segment(file_.data + 5000, 100), 0);
   ASSERT_EQ(fstat(file_.fd, &status), 0);
   EXPECT_GT(status.st_blocks, 0);
   file_.data[5050] = std::byte{42};
 }
 
 TEST_F(SegmentFileTest, ReadersSeeWhatIsWrittenHere) {
-  ASSERT_EQ(populate_segment(file_, file_.data + 4096, 4096), 0);
+  ASSERT_EQ(populate_segment(file_.data + 4096, 4096), 0);
   file_.data[4100] = std::byte{7};
   char seen = 0;
   ASSERT_EQ(pread(file_.fd, &seen, 1, 4100), 1);

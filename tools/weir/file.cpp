@@ -24,6 +24,11 @@ bool File::has_name() const {
   return fstat(fd_, &status) == 0 && status.st_nlink > 0;
 }
 
+File::Identity File::identity() const {
+  struct stat status {};
+  return fstat(fd_, &status) == 0 ? Identity{status.st_dev, status.st_ino} : Identity{};
+}
+
 std::size_t File::size() const {
   struct stat status {};
   return fstat(fd_, &status) == 0 ? static_cast<std::size_t>(status.st_size) : 0;

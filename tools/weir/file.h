@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <utility>
@@ -29,6 +30,9 @@ class File {
   bool is_regular() const;
   /// In some folder: memory that is shared by its descriptor has none.
   bool has_name() const;
+  /// The same for all ways to one file.
+  using Identity = std::pair<std::uint64_t, std::uint64_t>;
+  Identity identity() const;
   std::size_t size() const;
   /// From where to where it has data, no hole, at `offset` or after it; empty when there is none.
   std::optional<std::pair<std::size_t, std::size_t>> data_from(std::size_t offset) const;

@@ -1,10 +1,13 @@
 #include "segment_search.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <filesystem>
+#include <fstream>
+#include <set>
 #include <system_error>
 
 #include "failure.h"
@@ -15,6 +18,40 @@ namespace weir::tool {
 namespace {
 
 namespace fs = std::filesystem;
+
+/// The file's, or that of shared memory, which has no name of its own.
+bool may_be_named(const fs::path& target, const char* name) {
+  return target == fmt::format("/memfd:{} (deleted)", name) || target == os::kSharedMemoryName;
+}
+
+std::vector<File> files_in(const std::string& folder, const char* name, std::error_code& error) {
+  std::vector<File> files;
+  std::set<File::Identity> seen;  // a file is mapped in several parts
+  fs::directory_iterator entry(folder, error);
+  for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
+    std::error_code unreadable;
+    const fs::path target = fs::read_symlink(entry->path(), unreadable);
+    if (is_refusal(unreadable)) {  // who may list them may not always follow them
+      error = unreadable;
+      break;
+    }
+    if (!may_be_named(target, name)) continue;
+    if (File file(entry->path().string()); file && seen.insert(file.identity()).second)
+      files.push_back(std::move(file));
+  }
+  return files;
+}
+
+/// The process maps what may be a segment: who may not open it there sees so much.
+bool maps_segment(const Process& process) {
+  std::ifstream maps(process.file("maps"));
+  for (std::string line; std::getline(maps, line);) {
+    if (line.ends_with(fmt::format("/memfd:{} (deleted)", os::kSegmentFileName)) ||
+        line.ends_with(os::kSharedMemoryName))
+      return true;
+  }
+  return false;
+}
 
 /// The process's own segment: a child of fork has its parent's open too.
 File open_segment(const Process& process, std::error_code& error) {
@@ -27,20 +64,10 @@ File open_segment(const Process& process, std::error_code& error) {
 }  // namespace
 
 std::vector<File> open_memory_files(const Process& process, const char* name, std::error_code& error) {
-  const std::string wanted = fmt::format("/memfd:{} (deleted)", name);
-  std::vector<File> files;
-  fs::directory_iterator entry(process.file("fd"), error);
-  for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
-    std::error_code unreadable;
-    const bool named = fs::read_symlink(entry->path(), unreadable) == wanted;
-    if (is_refusal(unreadable)) {  // who may list them may not always follow them
-      error = unreadable;
-      break;
-    }
-    if (!named) continue;
-    if (File file(entry->path().string()); file) files.push_back(std::move(file));
-  }
-  return files;
+  std::vector<File> files = files_in(process.file("fd"), name, error);
+  if (!files.empty() || error) return files;
+  std::error_code refused;  // of who is not root
+  return files_in(fmt::format("/proc/{}/map_files", process.id), name, refused);
 }
 
 Holders find_holders() {
@@ -70,6 +97,12 @@ Holder find_holder(pid_t id, const std::string& command) {
   const std::string who = fmt::format("process {} ({})", process.id, process.name);
   if (!find_process(process.id)) throw Failure(who + " has ended");
   if (error) throw Failure(fmt::format("cannot look into {}: {}", who, error.message()));
+  if (geteuid() != 0 && maps_segment(process)) {
+    throw Failure(
+        who +
+        " may have a pool, but no descriptor of its segment: it closed what it did not know, or has a limit on the "
+        "size of files; root finds it still, so try it with `sudo`");
+  }
   throw Failure(who +
                 " has no pool: is it linked with weir, and has it made a weir::Pool? `weir ls` lists those that have");
 }

@@ -21,7 +21,8 @@ struct Holders {
   bool hidden = false;            ///< there may be others, which /proc does not show
 };
 
-/// The process's memfds of that name that may be opened, whoever made them. `error` says why there are none.
+/// The process's memfds that may be of that name and may be opened, whoever made them: those that it has open, else,
+/// for root, those that it maps. `error` says why there are none.
 std::vector<File> open_memory_files(const Process& process, const char* name, std::error_code& error);
 
 Holders find_holders();
