@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/fatal.h"
+#include "core/kept_records.h"
 #include "os/process.h"
 #include "os/socket.h"
 #include "receive/epoll_requests.h"
@@ -19,8 +20,11 @@ namespace {
 using Kind = Requests::Kind;
 using Ring = StrategyFacts::Ring;
 
-ReceiverRecord* take_receiver_record() {
-  ReceiverRecord* record = take_record(segment().receivers);
+ReceiverRecord* take_record_for(const PoolState& pool, Strategy strategy) {
+  ReceiverRecord* record = take_receiver_record({.pool = pool.id(),
+                                                 .thread = os::thread_id(),
+                                                 .strategy = static_cast<std::uint32_t>(strategy),
+                                                 .asked = static_cast<std::uint32_t>(pool.options().recv)});
   if (record == nullptr) throw Error(EMFILE, "this process has 256 receivers already");
   return record;
 }
@@ -75,7 +79,7 @@ ReceiverState::ReceiverState(Pool& pool, std::unique_ptr<Requests> requests, Gro
       requests_(std::move(requests)),
       groups_(std::move(groups)),
       parking_(pool.state(), sizes_.size()),
-      record_(take_receiver_record()),
+      record_(take_record_for(pool.state(), strategy_)),
       buffers_(std::make_unique<RequestBuffers>(pool.state())),
       idle_(options_) {
   const StrategyFacts& facts = resolve(strategy_);
@@ -85,10 +89,6 @@ ReceiverState::ReceiverState(Pool& pool, std::unique_ptr<Requests> requests, Gro
     pool.state().alerts().tell(AlertKind::degraded, [&] {
       return "receivers take turns of polls and receives: " + why_no_multishot(features_);
     });
-  record_->pool = pool.state().id();
-  record_->thread = os::thread_id();
-  record_->strategy = static_cast<std::uint32_t>(strategy_);
-  record_->asked = static_cast<std::uint32_t>(options_.recv);
 }
 
 ReceiverState::ReceiverState(Pool& pool, io_uring& ring, std::uint16_t group)

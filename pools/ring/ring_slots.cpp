@@ -110,7 +110,9 @@ RingSlots::~RingSlots() {
   pool_.remove_holder(*this);
   bring_home();
   // What the ring counted goes on counting when its record is gone.
-  depot_.record().lends.fetch_add(record_->claimed.load(std::memory_order_relaxed), std::memory_order_relaxed);
+  const std::uint64_t claimed = record_->claimed.load(std::memory_order_relaxed);
+  depot_.record().lends.fetch_add(claimed, std::memory_order_relaxed);
+  depot_.record().ring_lends.fetch_add(claimed, std::memory_order_relaxed);
   depot_.record().drops.fetch_add(record_->provided.load(std::memory_order_relaxed), std::memory_order_relaxed);
 }
 

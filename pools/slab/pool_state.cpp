@@ -13,6 +13,7 @@
 #include "base/fatal.h"
 #include "base/units.h"
 #include "core/counts.h"
+#include "core/kept_records.h"
 #include "core/magazines.h"
 #include "core/options.h"
 #include "core/slices.h"
@@ -58,27 +59,12 @@ const Options& validated(const Options& options) {
   return options;
 }
 
-bool lanes_overlap(const PoolRecord& pool, std::uint32_t first, std::size_t count) {
-  return pool.live != 0 && first < pool.first_lane + pool.class_count && pool.first_lane < first + count;
-}
-
-/// A pool record with lanes of its own; the last lane of a node is nobody's.
-PoolRecord* take_pool_record(const Options& options) {
-  PoolRecord* record = take_record(segment().pools);
-  if (record == nullptr) throw Error(EMFILE, "this process has 16 pools already: share them between its parts");
-  const std::lock_guard lock(registry_mutex());
-  const std::size_t count = options.classes.size() + options.page_classes.size();
-  for (std::uint32_t first = 0; first + count < kLanesPerNode; ++first) {
-    const auto& pools = segment().pools;
-    if (std::any_of(pools.begin(), pools.end(), [&](auto& pool) { return lanes_overlap(pool, first, count); }))
-      continue;
-    record->first_lane = first;
-    record->class_count = static_cast<std::uint32_t>(count);
-    options.name.copy(record->name.data(), record->name.size() - 1);
-    return record;
-  }
-  record->live = 0;
-  throw Error(EMFILE, "the pools of this process have 255 size classes together: give WEIR_CLASSES fewer");
+PoolRecord* take_record_for(const Options& options, const SizeClasses& classes) {
+  bool lanes_short = false;
+  PoolRecord* record = take_pool_record(options.name, classes, lanes_short);
+  if (record != nullptr) return record;
+  throw Error(EMFILE, lanes_short ? "the pools of this process have 255 size classes together: give WEIR_CLASSES fewer"
+                                  : "this process has 16 pools already: share them between its parts");
 }
 
 }  // namespace
@@ -89,7 +75,7 @@ PoolState::PoolState(const Options& options)
       classes_(options_.classes, options_.page_classes, most_slab(options_, limits_.start_on_node)),
       reservation_(std::make_unique<Reservation>(limits_.region * limits_.lends.size())),
       map_(reservation_->base(), limits_.region * limits_.lends.size()),
-      record_(take_pool_record(options_)),
+      record_(take_record_for(options_, classes_)),
       first_lane_(record_->first_lane),
       cache_budget_{id(), next_serial(), limits_.start_on_node / kThreadShare} {
   if (options_.trace || options_.scrub) {

@@ -29,11 +29,17 @@ void for_magazines(const Segment& segment, std::uint32_t lane_index, Visit visit
   }
 }
 
+bool has_lanes(const PoolRecord& pool) {
+  return pool.class_count > 0 && pool.class_count <= kLanesPerNode &&
+         pool.first_lane <= kLanesPerNode - pool.class_count;
+}
+
 }  // namespace
 
-bool is_sound(const PoolRecord& pool) {
-  return pool.live.load(std::memory_order_acquire) != 0 && pool.class_count > 0 && pool.class_count <= kLanesPerNode &&
-         pool.first_lane <= kLanesPerNode - pool.class_count;
+bool is_sound(const PoolRecord& pool) { return pool.live.load(std::memory_order_acquire) != 0 && has_lanes(pool); }
+
+bool is_sound_ended(const PoolRecord& pool) {
+  return pool.live.load(std::memory_order_acquire) == 0 && has_lanes(pool);
 }
 
 std::uint32_t node_count(const Segment& segment) { return std::min(segment.header.node_count, kMaxNodes); }

@@ -19,6 +19,9 @@ inline std::uint32_t lane_index_of(const PoolRecord& pool, std::uint32_t node_in
 /// True when the record is of a live pool and every lane index made of it is in range.
 bool is_sound(const PoolRecord& pool);
 
+/// True when the record is of a pool that has ended, whose counters it keeps, with lane indexes in range.
+bool is_sound_ended(const PoolRecord& pool);
+
 /// Of the nodes that the segment names, as many as there can be.
 std::uint32_t node_count(const Segment& segment);
 

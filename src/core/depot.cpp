@@ -24,7 +24,6 @@ std::array<std::atomic<Depot*>, kLanes> depots{};
 constexpr std::size_t kMostWaiters = kMaxReceivers;
 constexpr std::size_t kRecentBytes = 16 * base::kMiB;
 constexpr std::size_t kLeastRecent = 64;
-constexpr std::uint32_t kLine = 64;
 constexpr std::uint32_t kFirstLimit = 2;  // of a magazine: enough for one buffer that comes and goes
 constexpr std::size_t kTightShare = 16;   // it is tight until more than a sixteenth is free again
 
@@ -86,16 +85,13 @@ Depot::Depot(SlabSource source, const SizeClass& size_class, std::uint32_t lane_
   magazines_.reserve(kMaxThreads);
   waiters_.reserve(kMostWaiters);
   record_.bytes = size_class.bytes;
-  record_.alignment = size_class.alignment == Alignment::page ? base::kSmallPage : kLine;
+  record_.alignment = alignment_of(size_class);
   record_.stride = size_class.stride;
   record_.slab_bytes = size_class.slab_bytes;
   set_depot(lane_index_, this);
 }
 
-Depot::~Depot() {
-  record_.~LaneRecord();
-  new (&record_) LaneRecord{};
-}
+Depot::~Depot() { record_.end(); }
 
 std::size_t Depot::take(std::span<std::byte*> out) noexcept {
   const std::lock_guard lock(mutex_);
@@ -298,6 +294,7 @@ void Depot::disown(Magazine& magazine) noexcept {
     magazine.capacity.store(0, std::memory_order_relaxed);
     give_oldest(magazine, magazine.count());
     record_.lends.fetch_add(magazine.lends(), std::memory_order_relaxed);
+    record_.magazine_lends.fetch_add(magazine.lends(), std::memory_order_relaxed);
     const std::uint64_t stocked = magazine.stocked.load(std::memory_order_relaxed);
     record_.drops.fetch_add(magazine.lends() - stocked, std::memory_order_relaxed);
     record_.requested.fetch_add(magazine.requested.load(std::memory_order_relaxed), std::memory_order_relaxed);

@@ -17,7 +17,7 @@ enum class FieldKind : std::uint8_t {
   identity,  ///< says which one it is; does not change while the record is in use
   text,
   gauge,
-  counter,  ///< only grows while the record is in use
+  counter,  ///< only grows, until the record is of something else
 };
 
 constexpr std::string_view name_of(FieldKind kind) {
@@ -133,7 +133,7 @@ inline constexpr std::array kHeader{
 };
 
 inline constexpr std::array kPool{
-    Field{WEIR_FIELD(PoolRecord, live), kIdentity, "", "1: the pool is there"},
+    Field{WEIR_FIELD(PoolRecord, live), kIdentity, "", "1: the pool is there; else what its lanes count may still be"},
     Field{WEIR_FIELD(PoolRecord, first_lane), kIdentity, "",
           "lane of its smallest class, in the 256 lanes of each node"},
     Field{WEIR_FIELD(PoolRecord, class_count), kIdentity, "", "size classes, each with a lane on each node"},
@@ -168,11 +168,14 @@ inline constexpr std::array kLane{
     Field{WEIR_FIELD(LaneRecord, refills), kCounter, "", "batches of buffers from a depot to a thread's magazine"},
     Field{WEIR_FIELD(LaneRecord, flushes), kCounter, "", "batches of buffers from a thread's magazine to a depot"},
     Field{WEIR_FIELD(LaneRecord, lends), kCounter, "",
-          "lends without a magazine, and those of threads that have ended"},
+          "lends without a magazine, and those of threads and rings that have ended"},
     Field{WEIR_FIELD(LaneRecord, drops), kCounter, "", "drops of the same"},
     Field{WEIR_FIELD(LaneRecord, requested), kGauge, "",
           "buffers with the kernel in requests, of the same; may be below 0: sums are modulo 2^64"},
     Field{WEIR_FIELD(LaneRecord, empty), kCounter, "", "lends that found no buffer"},
+    Field{WEIR_FIELD(LaneRecord, magazine_lends), kCounter, "",
+          "of those lends, from magazines of threads that have ended"},
+    Field{WEIR_FIELD(LaneRecord, ring_lends), kCounter, "", "of those lends, claimed from rings that have ended"},
 };
 
 inline constexpr std::array kRing{
@@ -186,7 +189,8 @@ inline constexpr std::array kRing{
 };
 
 inline constexpr std::array kReceiver{
-    Field{WEIR_FIELD(ReceiverRecord, live), kIdentity, "", "1: the receiver is there"},
+    Field{WEIR_FIELD(ReceiverRecord, live), kIdentity, "",
+          "1: the receiver is there; else what it counted is, as long as thread is not 0"},
     Field{WEIR_FIELD(ReceiverRecord, pool), kIdentity, "", "index of its pool"},
     Field{WEIR_FIELD(ReceiverRecord, thread), kIdentity, "", "thread that made it"},
     Field{WEIR_FIELD(ReceiverRecord, strategy), kIdentity, "", "weir::Strategy of connections that name none"},

@@ -17,7 +17,7 @@
 namespace weir::detail {
 
 inline constexpr std::array<char, 8> kSegmentMagic{'w', 'e', 'i', 'r', 's', 'e', 'g', '\0'};
-inline constexpr std::uint32_t kSegmentVersion = 4;
+inline constexpr std::uint32_t kSegmentVersion = 5;
 inline constexpr std::uint32_t kMaxPools = 16;
 inline constexpr std::uint32_t kMaxArenas = 128;
 inline constexpr std::uint32_t kMaxRings = 512;
@@ -75,6 +75,8 @@ struct SegmentHeader {
   std::array<char, 64> program;
 };
 
+/// When its pool has ended, it keeps its lanes, whose counters a pool of that name and those classes goes on with: what
+/// was counted stays, as long as there is room for it.
 struct PoolRecord {
   std::atomic<std::uint32_t> live;
   std::uint32_t first_lane;  ///< in each node's lanes, the lane of the smallest class
@@ -83,6 +85,8 @@ struct PoolRecord {
   std::uint64_t base;    ///< address of its memory, by which its slab file is known
   std::array<char, 32> name;
   Count unlisted;  ///< loans out for which there was no room there
+
+  void end();
 };
 
 struct ArenaRecord {
@@ -96,7 +100,7 @@ struct ArenaRecord {
   std::array<char, 320> reason;
 };
 
-/// A size class of a pool on one node.
+/// A size class of a pool on one node. Its counters stay when the pool has ended, as long as the pool's record does.
 struct alignas(64) LaneRecord {
   std::uint32_t bytes;
   std::uint32_t alignment;
@@ -104,13 +108,17 @@ struct alignas(64) LaneRecord {
   std::uint32_t slab_bytes;
   Count capacity;
   Count free;
-  Count high_water;  ///< most buffers ever out of the depot
-  Count refills;     ///< batches from the depot to a magazine
-  Count flushes;     ///< batches back
-  Count lends;       ///< those without a magazine, and those of threads that have ended
-  Count drops;       ///< the same
-  Count requested;   ///< buffers with the kernel in requests, counted by those threads
-  Count empty;       ///< lends that found no buffer
+  Count high_water;      ///< most buffers ever out of the depot
+  Count refills;         ///< batches from the depot to a magazine
+  Count flushes;         ///< batches back
+  Count lends;           ///< those without a magazine, and those of threads and rings that have ended
+  Count drops;           ///< the same
+  Count requested;       ///< buffers with the kernel in requests, counted by those threads
+  Count empty;           ///< lends that found no buffer
+  Count magazine_lends;  ///< of `lends`, those from magazines of threads that have ended
+  Count ring_lends;      ///< of `lends`, those that rings claimed that have ended
+
+  void end();
 };
 
 struct RingRecord {
@@ -123,6 +131,8 @@ struct RingRecord {
   Count claimed;   ///< ring -> user; a withdrawn buffer is claimed and dropped
 };
 
+/// When its receiver has ended, its counters stay, and a receiver of the same pool, thread and strategy goes on with
+/// them.
 struct ReceiverRecord {
   std::atomic<std::uint32_t> live;
   std::uint32_t pool;
@@ -138,6 +148,8 @@ struct ReceiverRecord {
   Count wakes;  ///< parked receives armed again
   Count cancels;
   Count reclaimed;  ///< receives cancelled for their silence
+
+  void end();
 };
 
 struct ThreadRecord {
@@ -195,13 +207,22 @@ Record* take_record(std::array<Record, Size>& records) {
   return nullptr;
 }
 
-/// Zeroes the record and frees it.
+template <typename Record>
+void clear_record(Record& record) {
+  record.~Record();
+  new (&record) Record{};
+}
+
+/// Frees the record. It is zeroed, but for what it keeps by an end() of its own.
 template <typename Record>
 void free_record(Record& record) {
   const std::lock_guard lock(registry_mutex());
   record.live.store(0, std::memory_order_release);
-  record.~Record();
-  new (&record) Record{};
+  if constexpr (requires { record.end(); }) {
+    record.end();
+  } else {
+    clear_record(record);
+  }
 }
 
 /// A record of the segment, live as long as this is; or none.

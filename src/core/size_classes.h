@@ -26,6 +26,11 @@ struct SizeClass {
   std::uint32_t per_slab = 0;
 };
 
+/// What the start of each buffer is a multiple of.
+constexpr std::uint32_t alignment_of(const SizeClass& size_class) {
+  return size_class.alignment == Alignment::page ? base::kSmallPage : 64;
+}
+
 /// The class for buffers of `bytes`: the smallest slab of at most `most_slab` that wastes no more than a thirty-second.
 /// Colour is given up where no such slab would do. Usable at compile time.
 /// REQUIRES: bytes is a multiple of 64 (of 4096 for pages) and at most most_slab, a power of two of at least

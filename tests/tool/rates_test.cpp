@@ -94,14 +94,26 @@ TEST(Rates, OfPoolsThatCameAndWent) {
   EXPECT_DOUBLE_EQ((*rates)[Counter::lends], 20);
 }
 
-TEST(Rates, AMagazineThatIsGoneHidesNoOtherCounter) {
-  const Snapshot before{.program = {}, .pools = {pool_of(0, 100)}, .receivers = {}};
-  Snapshot now{.program = {}, .pools = {pool_of(0, 150)}, .receivers = {}};
-  now.pools[0].nodes[0].classes[0].tally.magazine_lends = 20;
+TEST(Rates, CountWhatWasDoneBeforeTheEnd) {
+  const Snapshot before{.program = {}, .pools = {pool_of(0, 500)}, .receivers = {receiver_of(0, 7, 50, 0)}};
+  Snapshot now;
+  now.ended_pools = {pool_of(0, 520)};
+  now.ended_receivers = {receiver_of(0, 7, 53, 0)};
   const auto rates = rates_of(before, now, 1);
   ASSERT_TRUE(rates);
-  EXPECT_DOUBLE_EQ((*rates)[Counter::lends], 50);
-  EXPECT_FALSE(hits(*rates));
+  EXPECT_DOUBLE_EQ((*rates)[Counter::lends], 20);
+  EXPECT_DOUBLE_EQ((*rates)[Counter::receives], 3);
+}
+
+TEST(Rates, WhatGoesOnWithTheCountsOfWhatHasEndedDidNotDoItAllAtOnce) {
+  Snapshot before;
+  before.ended_pools = {pool_of(0, 500)};
+  before.ended_receivers = {receiver_of(0, 7, 50, 0)};
+  const Snapshot now{.program = {}, .pools = {pool_of(0, 501)}, .receivers = {receiver_of(0, 7, 52, 0)}};
+  const auto rates = rates_of(before, now, 1);
+  ASSERT_TRUE(rates);
+  EXPECT_DOUBLE_EQ((*rates)[Counter::lends], 1);
+  EXPECT_DOUBLE_EQ((*rates)[Counter::receives], 2);
 }
 
 TEST(Rates, HitsAreAPartOfWhatTheProgramLends) {

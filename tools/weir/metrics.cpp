@@ -134,8 +134,8 @@ std::string class_text(const ClassRow& row) {
 
 /// Calls `visit(pool, node, row)` for each class that was ever used.
 template <typename Visit>
-void for_classes(const Snapshot& snapshot, Visit visit) {
-  for (const PoolView& pool : snapshot.pools) {
+void for_classes(const std::vector<PoolView>& pools, Visit visit) {
+  for (const PoolView& pool : pools) {
     for (const NodeRow& node : pool.nodes) {
       for (const ClassRow& row : node.classes) {
         if (row.used()) visit(pool, node, row);
@@ -146,7 +146,7 @@ void for_classes(const Snapshot& snapshot, Visit visit) {
 
 MetricFamily buffers_of(const Snapshot& snapshot) {
   MetricFamily family = family_of(kBuffers);
-  for_classes(snapshot, [&](const PoolView& pool, const NodeRow& node, const ClassRow& row) {
+  for_classes(snapshot.pools, [&](const PoolView& pool, const NodeRow& node, const ClassRow& row) {
     for (const auto& [holder, count] : kHolders) {
       const Labels labels{
           {"pool", pool.name}, {"node", std::to_string(node.node)}, {"class", class_text(row)}, {"holder", holder}};
@@ -158,10 +158,12 @@ MetricFamily buffers_of(const Snapshot& snapshot) {
 
 MetricFamily of_classes(const Snapshot& snapshot, const RowMetric<ClassRow>& what) {
   MetricFamily family = family_of(what.metric);
-  for_classes(snapshot, [&](const PoolView& pool, const NodeRow& node, const ClassRow& row) {
+  const auto add_class = [&](const PoolView& pool, const NodeRow& node, const ClassRow& row) {
     const Labels labels{{"pool", pool.name}, {"node", std::to_string(node.node)}, {"class", class_text(row)}};
     add(family, what.metric.kind, text_of(labels), what.value(row));
-  });
+  };
+  for_classes(snapshot.pools, add_class);
+  if (family.is_counter) for_classes(snapshot.ended_pools, add_class);
   return family;
 }
 
@@ -181,10 +183,12 @@ MetricFamily of_rings(const Snapshot& snapshot, const RowMetric<RingRow>& what) 
 
 MetricFamily of_receivers(const Snapshot& snapshot, const RowMetric<ReceiverRow>& what) {
   MetricFamily family = family_of(what.metric);
-  for (const ReceiverRow& row : snapshot.receivers) {
+  const auto add_receiver = [&](const ReceiverRow& row) {
     const Labels labels{{"pool", row.pool}, {"thread", std::to_string(row.thread)}, {"strategy", row.strategy}};
     add(family, what.metric.kind, text_of(labels), what.value(row));
-  }
+  };
+  std::ranges::for_each(snapshot.receivers, add_receiver);
+  if (family.is_counter) std::ranges::for_each(snapshot.ended_receivers, add_receiver);
   return family;
 }
 

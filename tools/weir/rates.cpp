@@ -5,7 +5,21 @@
 namespace weir::tool {
 namespace {
 
-bool may_fall(Counter counter) { return counter == Counter::magazine_lends || counter == Counter::ring_lends; }
+bool is_same(const PoolView& one, const PoolView& other) { return one.slot == other.slot && one.name == other.name; }
+
+bool is_same(const ReceiverRow& one, const ReceiverRow& other) {
+  return one.slot == other.slot && one.thread == other.thread && one.pool_slot == other.pool_slot;
+}
+
+/// Among those that lived, or that had ended.
+template <typename Row>
+const Row* find_same(const std::vector<Row>& live, const std::vector<Row>& ended, const Row& row) {
+  for (const std::vector<Row>* rows : {&live, &ended}) {
+    const auto same = std::find_if(rows->begin(), rows->end(), [&](const Row& other) { return is_same(row, other); });
+    if (same != rows->end()) return &*same;
+  }
+  return nullptr;
+}
 
 /// Adds the rows' rates up. False when one has none.
 template <typename Rows>
@@ -47,31 +61,25 @@ std::optional<Rates> rates_between(const Totals& before, const Totals& now, doub
   Rates rates;
   for (std::size_t i = 0; i < kCounterNames.size(); ++i) {
     const auto counter = static_cast<Counter>(i);
-    const bool fell = now[counter] < before[counter];
-    if (fell && !may_fall(counter)) return std::nullopt;
-    rates[counter] = fell ? 0 : static_cast<double>(now[counter] - before[counter]) / seconds;
+    if (now[counter] < before[counter]) return std::nullopt;
+    rates[counter] = static_cast<double>(now[counter] - before[counter]) / seconds;
   }
   return rates;
 }
 
 const PoolView* find_same(const Snapshot& before, const PoolView& pool) {
-  const auto same = std::find_if(before.pools.begin(), before.pools.end(), [&](const PoolView& other) {
-    return other.slot == pool.slot && other.name == pool.name;
-  });
-  return same != before.pools.end() ? &*same : nullptr;
+  return find_same(before.pools, before.ended_pools, pool);
 }
 
 const ReceiverRow* find_same(const Snapshot& before, const ReceiverRow& row) {
-  const auto same = std::find_if(before.receivers.begin(), before.receivers.end(), [&](const ReceiverRow& other) {
-    return other.slot == row.slot && other.thread == row.thread && other.pool_slot == row.pool_slot;
-  });
-  return same != before.receivers.end() ? &*same : nullptr;
+  return find_same(before.receivers, before.ended_receivers, row);
 }
 
 std::optional<Rates> rates_of(const Snapshot& before, const Snapshot& now, double seconds) {
   Rates sum;
-  const bool all =
-      add_rates(sum, before, now.pools, seconds) && add_rates(sum, before, now.receivers, seconds) && seconds > 0;
+  const bool all = seconds > 0 && add_rates(sum, before, now.pools, seconds) &&
+                   add_rates(sum, before, now.ended_pools, seconds) && add_rates(sum, before, now.receivers, seconds) &&
+                   add_rates(sum, before, now.ended_receivers, seconds);
   return all ? std::optional(sum) : std::nullopt;
 }
 

@@ -9,7 +9,7 @@
 
 namespace weir::tool {
 
-/// What only grows, as long as a pool or a receiver lives; lends from magazines and rings, as long as those do.
+/// What only grows, as long as there is a record of the pool or the receiver.
 enum class Counter {
   receives,
   bytes,
@@ -49,8 +49,7 @@ using Rates = PerCounter<double>;  ///< a second
 Totals totals_of(const Tally& tally);
 Totals totals_of(const ReceiverRow& row);
 
-/// Empty when a counter went backwards, so that it is another's, or no time went by. Of lends from magazines or rings
-/// it is 0 then: some thread or ring has ended.
+/// Empty when a counter went backwards, so that it is another's, or no time went by.
 std::optional<Rates> rates_between(const Totals& before, const Totals& now, double seconds);
 
 /// The same row as it was before; nullptr when there was none.
@@ -65,7 +64,7 @@ std::optional<Rates> rates_of(const Snapshot& before, const Row& row, double sec
 }
 Totals totals_of(const PoolView& pool);
 
-/// Of all pools and receivers. Those that have ended in between count for nothing.
+/// Of all pools and receivers, those that have ended in between counted.
 std::optional<Rates> rates_of(const Snapshot& before, const Snapshot& now, double seconds);
 
 /// Of the program's lends (rings' are the kernel's), the part that found its buffer in the thread's magazine, without a

@@ -45,8 +45,9 @@ ClassRow read_lane(SegmentReader& reader, std::uint32_t lane_index) {
   row.tally.settled = is_settled(row.tally.counts);
   row.tally.high_water = lane.high_water;
   row.tally.lends = lends_of_lane(segment, lane_index);
-  row.tally.ring_lends = ring_lends_of(segment, lane_index);
-  row.tally.magazine_lends = row.tally.lends - row.tally.ring_lends - lane.lends;
+  const std::uint64_t ring_lends = ring_lends_of(segment, lane_index);
+  row.tally.ring_lends = lane.ring_lends + ring_lends;
+  row.tally.magazine_lends = lane.magazine_lends + row.tally.lends - ring_lends - lane.lends;
   row.tally.empty = lane.empty;
   row.tally.refills = lane.refills;
   row.tally.flushes = lane.flushes;
@@ -69,7 +70,7 @@ bool read_unsettled(SegmentReader& reader, const std::vector<std::uint32_t>& lan
 std::vector<std::uint32_t> lanes_in_use(const Segment& segment) {
   std::vector<std::uint32_t> lanes;
   for (const PoolRecord& pool : segment.pools) {
-    if (!is_sound(pool)) continue;
+    if (!is_sound(pool) && !is_sound_ended(pool)) continue;
     for (std::uint32_t node = 0; node < node_count(segment); ++node) {
       for (std::uint32_t i = 0; i < pool.class_count; ++i) lanes.push_back(lane_index_of(pool, node, i));
     }
@@ -134,11 +135,11 @@ std::string strategy_text(std::uint32_t number) {
   return number <= UINT8_MAX ? name_of(static_cast<Strategy>(number)) : "?";
 }
 
-std::vector<ReceiverRow> receivers_of(const Segment& segment) {
+std::vector<ReceiverRow> receivers_of(const Segment& segment, bool ended) {
   std::vector<ReceiverRow> receivers;
   for (std::uint32_t i = 0; i < kMaxReceivers; ++i) {
     const ReceiverRecord& receiver = segment.receivers[i];
-    if (receiver.live == 0) continue;
+    if ((receiver.live == 0) != ended || receiver.thread == 0) continue;
     receivers.push_back({.slot = i,
                          .pool_slot = receiver.pool,
                          .pool = receiver.pool < kMaxPools ? printable(segment.pools[receiver.pool].name) : "?",
@@ -201,7 +202,10 @@ Connections connections_of(const std::vector<ReceiverRow>& receivers) {
   return sum;
 }
 
-Tally Snapshot::tally() const { return sum_of(pools); }
+Tally Snapshot::tally() const {
+  Tally sum = sum_of(pools);
+  return sum += sum_of(ended_pools);
+}
 
 std::uint64_t PoolView::slab_bytes() const {
   std::uint64_t bytes = 0;
@@ -232,9 +236,15 @@ Snapshot take_snapshot(SegmentReader& reader) {
   Snapshot snapshot{.pid = segment.header.process_id,
                     .program = printable(segment.header.program),
                     .pools = {},
-                    .receivers = receivers_of(segment)};
+                    .receivers = receivers_of(segment, false),
+                    .ended_pools = {},
+                    .ended_receivers = receivers_of(segment, true)};
   for (std::uint32_t i = 0; i < kMaxPools; ++i) {
     const PoolRecord& pool = segment.pools[i];
+    if (is_sound_ended(pool)) {
+      snapshot.ended_pools.push_back(
+          {.slot = i, .name = printable(pool.name), .arenas = {}, .nodes = nodes_of(segment, pool, rows), .rings = {}});
+    }
     if (!is_sound(pool)) continue;
     snapshot.pools.push_back({.slot = i,
                               .name = printable(pool.name),

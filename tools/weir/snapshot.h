@@ -16,8 +16,8 @@ struct Tally {
   bool settled = true;  ///< the law holds; false: buffers changed hands all the while they were counted
   std::uint64_t high_water = 0;
   std::uint64_t lends = 0;
-  std::uint64_t magazine_lends = 0;  ///< of those, from magazines of threads that live
-  std::uint64_t ring_lends = 0;      ///< of those, claimed from rings that live
+  std::uint64_t magazine_lends = 0;  ///< of those, from threads' magazines
+  std::uint64_t ring_lends = 0;      ///< of those, claimed from rings
   std::uint64_t empty = 0;           ///< lends that found no buffer
   std::uint64_t refills = 0;         ///< batches from the depot to a magazine
   std::uint64_t flushes = 0;         ///< batches back
@@ -29,7 +29,10 @@ struct ClassRow {
   std::uint32_t alignment = 0;
   std::uint64_t slab_bytes = 0;  ///< of the slabs that it has
   Tally tally;
-  bool used() const { return tally.counts.capacity != 0 || tally.lends != 0 || tally.empty != 0; }
+  bool used() const {
+    return tally.counts.capacity != 0 || tally.lends != 0 || tally.empty != 0 || tally.refills != 0 ||
+           tally.flushes != 0;
+  }
 };
 
 struct NodeRow {
@@ -90,6 +93,8 @@ struct Snapshot {
   std::string program;
   std::vector<PoolView> pools;
   std::vector<ReceiverRow> receivers;
+  std::vector<PoolView> ended_pools{};  ///< of what has ended, for its counters, which no sum loses
+  std::vector<ReceiverRow> ended_receivers{};
   Tally tally() const;
 };
 

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string_view>
+
+#include "core/segment.h"
+#include "core/size_classes.h"
+
+// Records of pools and receivers keep their counters when those have ended, so that no sum of the process falls. One
+// that is like it goes on with them; where there is no room, those go first whose name no other has.
+
+namespace weir::detail {
+
+/// A live record with lanes of its own on each node, the last of a node being nobody's; nullptr when there are too many
+/// pools, or when `lanes_short` is set, too many classes.
+PoolRecord* take_pool_record(std::string_view name, const SizeClasses& classes, bool& lanes_short);
+
+/// What tells one receiver's counters from another's.
+struct ReceiverLabel {
+  std::uint32_t pool = 0;
+  std::uint32_t thread = 0;
+  std::uint32_t strategy = 0;
+  std::uint32_t asked = 0;
+};
+
+/// A live record of that label; nullptr when all are of live ones.
+ReceiverRecord* take_receiver_record(const ReceiverLabel& label);
+
+}  // namespace weir::detail
