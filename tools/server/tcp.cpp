@@ -14,7 +14,8 @@ using std::chrono::seconds;
 constexpr seconds kIdleBeforeProbe{60};
 constexpr seconds kBetweenProbes{15};
 constexpr int kProbes = 4;
-constexpr int kClosed = 7;  // TCP_CLOSE of <netinet/tcp.h>, which cannot be included beside <linux/tcp.h>
+constexpr seconds kLongestDelay{30};  // of the program, when it is to look
+constexpr int kClosed = 7;            // TCP_CLOSE of <netinet/tcp.h>, which cannot be included beside <linux/tcp.h>
 
 void set(int fd, int level, int option, int value) { setsockopt(fd, level, option, &value, sizeof value); }
 
@@ -34,13 +35,14 @@ tcp_info info_of(int fd) {
 
 void send_without_delay(int fd) { set(fd, IPPROTO_TCP, TCP_NODELAY, 1); }
 
-/// The kernel is to be the later one to lose patience with data that we know of, for it does not always tell why.
+/// The kernel is to be the later one to lose patience with data that we know of, however busy the program is, for it
+/// does not always tell why.
 void notice_vanished(int fd, seconds patience) {
   set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
   set(fd, IPPROTO_TCP, TCP_KEEPIDLE, static_cast<int>(kIdleBeforeProbe.count()));
   set(fd, IPPROTO_TCP, TCP_KEEPINTVL, static_cast<int>(kBetweenProbes.count()));
   set(fd, IPPROTO_TCP, TCP_KEEPCNT, kProbes);
-  limit_silence(fd, milliseconds(patience) * 3 / 2);
+  limit_silence(fd, patience.count() > 0 ? milliseconds(patience) * 3 / 2 + kLongestDelay : milliseconds(0));
 }
 
 void limit_connect(int fd, seconds patience) { limit_silence(fd, patience); }

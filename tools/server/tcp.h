@@ -11,8 +11,8 @@ namespace weir::server {
 void send_without_delay(int fd);
 
 /// Has the kernel end a connection whose peer has vanished: an idle one is probed each minute, and one whose data is
-/// not taken for `patience` is over; 0: only the probes end it. What a listening socket is told is so for those that
-/// it accepts.
+/// not taken for half a minute more than `patience` and a half is over; 0: only the probes end it. What a listening
+/// socket is told is so for those that it accepts.
 void notice_vanished(int fd, std::chrono::seconds patience);
 
 /// A connect to one that does not answer fails with ETIMEDOUT after so long; 0: when the kernel thinks so.
