@@ -4,6 +4,7 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <utility>
 
 namespace weir::testing {
@@ -31,7 +32,11 @@ extern "C" {
 int numa_available() { return 0; }
 int numa_max_node() { return nodes().back(); }
 bitmask* numa_get_mems_allowed() { return nullptr; }
-void numa_bitmask_free(bitmask* /*mask*/) {}
+void numa_bitmask_free(bitmask* mask) {  // libnuma gives back its own at the end, by this name too
+  if (mask == nullptr) return;
+  std::free(mask->maskp);
+  std::free(mask);
+}
 int numa_bitmask_isbitset(const bitmask* /*mask*/, unsigned node) {
   return std::ranges::count(nodes(), static_cast<int>(node)) > 0 ? 1 : 0;
 }

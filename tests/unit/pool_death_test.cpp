@@ -9,6 +9,7 @@
 #include <cstring>
 #include <memory>
 #include <thread>
+#include <vector>
 
 #include "pool_testing.h"
 #include "slab/pool_state.h"
@@ -40,9 +41,11 @@ TEST_F(PoolDeathTest, APoolGoesBeforeItsLoans) {
 
 /// What a program's own end may do after the library's static objects would be gone: use what they gave back.
 void overwrite_what_is_free() {
+  static auto& kept = *new std::vector<void*>;  // and it is never given back, which is no leak while it can be reached
   for (std::size_t i = 0; i < 20'000; ++i) {
     void* const block = std::malloc(8 + i % 64);
-    std::memset(block, 0x41, 8 + i % 64);  // and it is never given back
+    std::memset(block, 0x41, 8 + i % 64);
+    kept.push_back(block);
   }
   std::this_thread::sleep_for(std::chrono::milliseconds(300));
 }
