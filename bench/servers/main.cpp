@@ -51,12 +51,14 @@ void add_options(CLI::App& app, Arguments& arguments) {
 
 int serve(const Arguments& arguments) {
   using namespace weir;
-  server::Address address = server::parse_address(arguments.listen, server::Port::may_be_chosen);
-  const server::Fd claim = server::claim_port(address);
-  const server::Fd listener = server::listen_at(address);
+  std::vector<server::Address> addresses = server::parse_addresses(arguments.listen, server::Port::may_be_chosen);
+  addresses.erase(addresses.begin() + 1, addresses.end());  // one is enough to compare by
+  const std::vector<server::Fd> claims = server::claim_port(addresses);
+  const std::vector<server::Fd> listeners = server::listen_at(addresses);
+  const server::Fd& listener = listeners.front();
   if (fcntl(listener.get(), F_SETFL, O_NONBLOCK) != 0) throw Error(errno, "the listening socket cannot be set up");
   server::raise_file_limit();
-  server::say("listening on " + address.text);
+  server::say("listening on " + server::text_of(addresses));
   for (const Kind& kind : kKinds) {
     if (arguments.kind == kind.name) kind.serve({listener.get(), arguments.pool_bytes});
   }

@@ -91,8 +91,10 @@ class BadInput(unittest.TestCase):
                  "sched_setaffinity": no_io_uring.number_of(x86_64=203, aarch64=122)}
         for name, number in calls.items():
             with self.subTest(name):
-                self.refused(1, "--pin", arguments=(*GOOD, "--pin"),
-                             before_exec=lambda number=number: no_io_uring.forbid([number]))
+                answer = harness.run([harness.WEIR_PROXY, *GOOD, "--pin"], timeout=10,
+                                     preexec_fn=lambda number=number: no_io_uring.forbid([number]))
+                self.assertEqual((answer.returncode, answer.stdout), (1, ""))
+                self.assertRegex(answer.stderr, r"(?m)^weir-proxy: --pin: the kernel refuses [^\n]+\n\Z")
 
     def test_more_threads_than_processors(self):
         first = min(os.sched_getaffinity(0))

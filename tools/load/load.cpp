@@ -12,9 +12,12 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <span>
+#include <utility>
 
 #include "common/streams.h"
 #include "process_use.h"
+#include "server/connect.h"
 
 namespace weir::load {
 namespace {
@@ -34,6 +37,7 @@ Outcome Load::run() {
     outcome_.server = ServerUse{.bytes_before = bytes, .most_bytes = bytes};
   }
   connect_all();
+  if (stopped()) return std::move(outcome_);
   for (const Role role : {Role::idle, Role::slow, Role::active}) speak_all(role);
   run_until(Clock::now() + std::chrono::duration_cast<Clock::duration>(plan_.warm_up));
   measure();
@@ -42,24 +46,24 @@ Outcome Load::run() {
 }
 
 void Load::connect_all() {
-  for (unsigned i = 0; i < plan_.active; ++i) connect(Role::active);
-  for (unsigned i = 0; i < plan_.idle; ++i) connect(Role::idle);
-  for (unsigned i = 0; i < plan_.slow; ++i) connect(Role::slow);
+  for (const auto& [role, count] :
+       {std::pair{Role::active, plan_.active}, {Role::idle, plan_.idle}, {Role::slow, plan_.slow}}) {
+    for (unsigned i = 0; i < count && !stopped(); ++i) add_connection(role);
+  }
 }
 
-void Load::connect(Role role) {
-  server::Fd socket(::socket(plan_.server.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
+/// Where the first one was reached, the others are expected as well.
+server::Fd Load::connect() {
+  const auto stops = [this] { return stopped(); };
+  server::Reached reached = server::connect_first(reached_ ? std::span(&*reached_, 1) : std::span(plan_.server), stops);
+  reached_ = reached.address;
+  return std::move(reached.socket);
+}
+
+void Load::add_connection(Role role) {
+  server::Fd socket = connect();
+  if (stopped()) return;
   const std::size_t count = connections_.size();
-  if (socket.get() < 0) {
-    throw Error(errno, "no file for connection " + std::to_string(count) + ": raise the limit, by ulimit -n " +
-                           std::to_string(plan_.active + plan_.idle + plan_.slow + 100));
-  }
-  if (::connect(socket.get(), plan_.server.get(), plan_.server.length) != 0) {
-    const bool no_port = errno == EADDRNOTAVAIL;
-    throw Error(errno, "cannot connect to " + plan_.server.text + ": " + std::strerror(errno) +
-                           (no_port ? ": there are no more local ports than " + std::to_string(count)
-                                    : ": is the server running there?"));
-  }
   const int on = 1;
   setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   Connection& connection = connections_.emplace_back();

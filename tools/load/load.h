@@ -21,12 +21,12 @@ using Clock = std::chrono::steady_clock;
 using Seconds = std::chrono::duration<double>;
 
 struct Plan {
-  server::Address server;
-  unsigned active = 50;              ///< connections that speak, wait for all of their echo, and speak again
-  unsigned idle = 0;                 ///< speak once when they have connected, and at each wake
-  unsigned slow = 0;                 ///< speak without end, and read nothing before the last
-  std::vector<std::size_t> sizes{};  ///< bytes of a message, each as likely as the others
-  Seconds warm_up{1};                ///< not measured
+  std::vector<server::Address> server;  ///< of its name
+  unsigned active = 50;                 ///< connections that speak, wait for all of their echo, and speak again
+  unsigned idle = 0;                    ///< speak once when they have connected, and at each wake
+  unsigned slow = 0;                    ///< speak without end, and read nothing before the last
+  std::vector<std::size_t> sizes{};     ///< bytes of a message, each as likely as the others
+  Seconds warm_up{1};                   ///< not measured
   Seconds measure{10};
   Seconds wake_every{0};              ///< the idle speak, all at once, so often; 0: never
   std::chrono::microseconds spin{0};  ///< looks for so long before it sleeps
@@ -74,7 +74,8 @@ class Load {
     bool whole() const { return received == asked; }
   };
 
-  void connect(Role role);
+  server::Fd connect();
+  void add_connection(Role role);
   void connect_all();
   void speak(Connection& connection, std::size_t bytes);
   void speak_all(Role role);
@@ -98,6 +99,7 @@ class Load {
   const server::Fd epoll_{make_epoll()};
   std::vector<std::byte> buffer_ = std::vector<std::byte>(256 << 10);
   std::deque<Connection> connections_;
+  std::optional<server::Address> reached_;  ///< by the first connection
   std::mt19937 random_{1};
   Outcome outcome_;
   bool measures_ = false;

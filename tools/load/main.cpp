@@ -60,7 +60,7 @@ void add_options(CLI::App& app, Arguments& arguments, load::Plan& plan) {
 }
 
 int run(const Arguments& arguments, load::Plan& plan) {
-  plan.server = server::parse_address(arguments.connect, server::Port::must_be_given);
+  plan.server = server::parse_addresses(arguments.connect, server::Port::must_be_given);
   plan.sizes = arguments.sizes;
   plan.measure = load::Seconds(arguments.seconds);
   plan.warm_up = load::Seconds(arguments.warm_up);

@@ -23,7 +23,7 @@ int main(int argc, char** argv) {
       ->check(common::from_to(0, server::kMostSeconds))
       ->capture_default_str();
   return server::main_of(app, argc, argv, [&] {
-    const server::Address upstream = server::parse_address(upstream_text, server::Port::must_be_given);
+    const server::Address upstream = server::parse_addresses(upstream_text, server::Port::must_be_given).front();
     const auto make = [&](Pool& pool, const server::Settings& settings, int finish) {
       return std::make_unique<proxy::Worker>(pool, settings, upstream, std::chrono::seconds(connect_timeout), finish);
     };

@@ -1,9 +1,11 @@
 #pragma once
 
 #include <netdb.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include <string>
+#include <vector>
 
 namespace weir::server {
 
@@ -20,8 +22,19 @@ struct Address {
 /// A port to listen at may be 0: any free one.
 enum class Port : bool { must_be_given, may_be_chosen };
 
-/// "127.0.0.1:6379", "[::1]:6379" or "name:6379". Throws Error that says what is wrong with the text.
-Address parse_address(const std::string& text, Port port);
+/// Those of "127.0.0.1:6379", "[::1]:6379" or "name:6379", none of them twice and those of IPv6 and of IPv4 in turn:
+/// who tries one after another is not kept by a family that does not work. To listen there, where the port may be
+/// chosen, "*:6379" and ":6379" are all of this machine's. Throws Error that says what is wrong with the text.
+std::vector<Address> parse_addresses(const std::string& text, Port port);
+
+/// True where the text has an address, and no name that may have other addresses later.
+bool is_literal(const std::string& text);
+
+bool operator==(const Address& left, const Address& right);
+/// 0.0.0.0 or [::].
+bool is_any(const Address& address);
+void set_port(Address& address, in_port_t port);
+in_port_t port_of(const Address& address);
 
 /// The address that the socket is bound to.
 Address address_of(int fd);

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <span>
 
 #include "address.h"
 #include "outbox.h"
@@ -36,8 +37,9 @@ class Backend {
 
   virtual Receiver& receiver() = 0;
 
-  /// Tells of each connection, until accepting fails or is cancelled.
-  virtual void accept(int listener) = 0;
+  /// Tells of each connection, until accepting fails at one of them or is cancelled. REQUIRES: the listeners stay until
+  /// it has told of that, and it does not accept yet.
+  virtual void accept(std::span<const Fd> listeners) = 0;
   /// Tells when the eventfd is readable.
   virtual void watch(int finish) = 0;
   virtual void connect(Outlet& outlet, const Address& address) = 0;

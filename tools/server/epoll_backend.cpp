@@ -17,7 +17,8 @@ namespace {
 
 constexpr std::size_t kMostEvents = 256;  // of one wait
 constexpr int kMostAccepts = 64;          // of one dispatch, so that what has come meanwhile is not forgotten
-constexpr std::uint64_t kOperationMask = 7;
+constexpr unsigned kOperationBits = 3;
+constexpr std::uint64_t kOperationMask = (1 << kOperationBits) - 1;
 
 Fd make_epoll() {
   Fd fd(epoll_create1(EPOLL_CLOEXEC));
@@ -64,11 +65,13 @@ class EpollBackend final : public Backend {
 
   Receiver& receiver() override { return receiver_; }
 
-  void accept(int listener) override {
-    listener_ = listener;
-    make_non_blocking(listener);  // who was to be accepted may have gone
-    const int error = add(inflows_, listener, EPOLLIN, static_cast<std::uint64_t>(Operation::accept));
-    if (error != 0) ended_.push_back({Operation::accept, nullptr, error});
+  void accept(std::span<const Fd> listeners) override {
+    listeners_ = listeners;
+    for (const Fd& each : listeners) {
+      make_non_blocking(each.get());  // who was to be accepted may have gone
+      const int error = add(inflows_, each.get(), EPOLLIN, name_of_listener(each.get()));
+      if (error != 0) return stop_accepting(error);
+    }
   }
 
   void watch(int finish) override {
@@ -92,9 +95,9 @@ class EpollBackend final : public Backend {
   void poll(Outlet& outlet, unsigned events) override { wait_in(polled_, events, Operation::poll, outlet); }
 
   void cancel(Operation operation, Outlet* outlet) override {
+    if (operation == Operation::accept) return stop_accepting(-ECANCELED);
     const Fd& epoll = operation == Operation::poll ? polled_ : outlets_;
-    const bool waits = outlet != nullptr ? remove(epoll, outlet->fd()) : remove(inflows_, listener_);
-    if (waits) ended_.push_back({operation, outlet, -ECANCELED});
+    if (remove(epoll, outlet->fd())) ended_.push_back({operation, outlet, -ECANCELED});
   }
 
   void wait(Clock::time_point until, Clock::time_point awake_until) override {
@@ -139,23 +142,32 @@ class EpollBackend final : public Backend {
       go_on();
     } else if (event.data.u64 == kPolled) {
       end_polls();
-    } else if (static_cast<Operation>(event.data.u64) == Operation::accept) {
-      accept_waiting();
+    } else if (static_cast<Operation>(event.data.u64 & kOperationMask) == Operation::accept) {
+      accept_waiting(static_cast<int>(event.data.u64 >> kOperationBits));
     } else {
       ended_.push_back({Operation::finish, nullptr, 0});
     }
   }
 
-  void accept_waiting() {
-    for (int i = 0; i < kMostAccepts; ++i) {
-      const int result = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
+  static std::uint64_t name_of_listener(int fd) {
+    return static_cast<std::uint64_t>(fd) << kOperationBits | static_cast<std::uint64_t>(Operation::accept);
+  }
+
+  void accept_waiting(int listener) {
+    for (int i = 0; i < kMostAccepts && !listeners_.empty(); ++i) {
+      const int result = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
       const int error = result < 0 ? errno : 0;
       if (error == EAGAIN) return;
       if (error == EINTR || error == ECONNABORTED) continue;
-      if (error != 0) remove(inflows_, listener_);
-      events_.on_ended(Operation::accept, nullptr, error != 0 ? -error : result);
-      if (error != 0) return;
+      if (error != 0) return stop_accepting(-error);
+      events_.on_ended(Operation::accept, nullptr, result);
     }
+  }
+
+  void stop_accepting(int result) {
+    if (listeners_.empty()) return;
+    for (const Fd& each : std::exchange(listeners_, {})) remove(inflows_, each.get());
+    ended_.push_back({Operation::accept, nullptr, result});
   }
 
   void wait_for_room(Operation operation, Outlet& outlet) { wait_in(outlets_, EPOLLOUT, operation, outlet); }
@@ -200,7 +212,7 @@ class EpollBackend final : public Backend {
   const Fd outlets_ = make_epoll();
   const Fd polled_ = make_epoll();
   Receiver receiver_;
-  int listener_ = -1;
+  std::span<const Fd> listeners_;  ///< while it accepts
   std::array<epoll_event, kMostEvents> ready_{};
   std::size_t count_ = 0;  ///< of ready_ that were not handled yet
   std::deque<Ended> ended_;

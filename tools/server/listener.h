@@ -1,6 +1,8 @@
 #pragma once
 
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "address.h"
 
@@ -25,13 +27,17 @@ class Fd {
   int fd_ = -1;
 };
 
-/// Throws Error when another socket listens there, or the address is not this machine's. Its port 0 becomes the one
-/// that the kernel chose. The port is then held, not yet listened on, as long as the result lives.
-Fd claim_port(Address& address);
+/// Those of the addresses, which are of one name, that are this machine's; the others leave the list. Port 0 becomes
+/// the one that the kernel chose, the same for all. The port is then held, not yet listened on, as long as the result
+/// lives. Throws Error when another socket listens there, or none of them is this machine's.
+std::vector<Fd> claim_port(std::vector<Address>& addresses);
 
-/// A socket that listens at the address beside its like in this process: the kernel spreads connections over them.
-/// REQUIRES: claim_port(address) succeeded.
-Fd listen_at(const Address& address);
+/// Sockets that listen at the addresses beside their like in this process: the kernel spreads connections over them.
+/// REQUIRES: claim_port(addresses) succeeded.
+std::vector<Fd> listen_at(const std::vector<Address>& addresses);
+
+/// As they are shown: "127.0.0.1:7000 and [::1]:7000".
+std::string text_of(const std::vector<Address>& addresses);
 
 /// Each connection needs a file or two, of thousands of them: takes what the system allows.
 void raise_file_limit();

@@ -25,9 +25,9 @@ Loop::Loop(Pool& pool, const Settings& settings, int finish)
       backend_(make_backend(pool, *this)),
       units_(pool.options().bytes / Outbox::kUnit / settings.threads),
       silence_limit_(pool.options().deadline_ms),
-      listener_(listen_at(settings.listen)),
+      listeners_(listen_at(settings.listen)),
       finish_(finish) {
-  notice_vanished(listener_.get(), settings.patience);
+  for (const Fd& each : listeners_) notice_vanished(each.get(), settings.patience);
   if (settings.patience.count() > 0) next_sweep_ = now_ + sweep_period(settings.patience);
 }
 
@@ -100,7 +100,7 @@ void Loop::on_polled(Outlet& /*outlet*/, int /*result*/) {}
 void Loop::accept_connections() {
   if (now_ < accept_again_) return;
   accepting_ = true;
-  backend_->accept(listener_.get());
+  backend_->accept(listeners_);
 }
 
 void Loop::note_accept(int result) {
@@ -112,7 +112,7 @@ void Loop::note_accept(int result) {
   }
   accepting_ = false;
   accept_again_ = now_ + kTick;
-  if (finishing_) listener_ = Fd{};
+  if (finishing_) listeners_.clear();
   if (result == -ECANCELED) return;
   accept_log_.say(std::string("cannot accept a connection: ") + std::strerror(-result) +
                   "; if files are short, raise `ulimit -n`");
@@ -207,7 +207,7 @@ void Loop::start_finishing() {
   finishing_ = true;
   deadline_ = now_ + settings_.grace;
   if (accepting_) return backend_->cancel(Operation::accept, nullptr);
-  listener_ = Fd{};
+  listeners_.clear();
 }
 
 }  // namespace weir::server

@@ -17,7 +17,7 @@
 namespace weir::server {
 
 struct Settings {
-  Address listen;
+  std::vector<Address> listen;
   unsigned threads = 1;
   std::chrono::seconds grace{30};
   std::chrono::microseconds spin{0};  ///< for which a thread looks for events before it sleeps
@@ -109,7 +109,7 @@ class Loop : private Backend::Events {
   std::unique_ptr<Backend> backend_;
   std::size_t units_;  ///< of the pool, this thread's part
   const std::chrono::milliseconds silence_limit_;
-  Fd listener_;
+  std::vector<Fd> listeners_;
   const int finish_;
   bool finishing_ = false;
   bool accepting_ = false;

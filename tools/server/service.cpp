@@ -179,7 +179,10 @@ std::string check_strategy(const std::string& name) {
 }  // namespace
 
 void add_options(CLI::App& app, Arguments& arguments) {
-  app.add_option("--listen", arguments.listen, "where to listen, e.g. 127.0.0.1:7000 (port 0: any free one)")
+  app.add_option("--listen", arguments.listen,
+                 "where to listen, e.g. 127.0.0.1:7000, localhost:7000 for all its addresses, or *:7000 for all of "
+                 "this machine "
+                 "(port 0: any free one)")
       ->required();
   app.add_option("--recv", arguments.strategy,
                  "how data is received: one of " + strategy_names() + " (default: WEIR_RECV, or auto)")
@@ -224,12 +227,12 @@ int main_of(CLI::App& app, int argc, char** argv, const std::function<int()>& se
 }
 
 int serve(const Arguments& arguments, const Service& service) {
-  Settings settings{.listen = parse_address(arguments.listen, Port::may_be_chosen),
+  Settings settings{.listen = parse_addresses(arguments.listen, Port::may_be_chosen),
                     .threads = arguments.threads,
                     .grace = std::chrono::seconds(arguments.grace),
                     .spin = std::chrono::microseconds(arguments.spin),
                     .patience = std::chrono::seconds(arguments.send_timeout)};
-  const Fd port = claim_port(settings.listen);
+  const std::vector<Fd> port = claim_port(settings.listen);
   const Options options = options_for(arguments, service);
   raise_file_limit();
   const std::vector<int> cpus = cpus_for(arguments);
@@ -238,7 +241,7 @@ int serve(const Arguments& arguments, const Service& service) {
   Workers workers(pool, settings, service, signals);
   workers.start(cpus);
   tell_degradations(pool);
-  say("listening on " + settings.listen.text + service.ready + " (" + std::to_string(arguments.threads) +
+  say("listening on " + text_of(settings.listen) + service.ready + " (" + std::to_string(arguments.threads) +
       (arguments.threads == 1 ? " thread)" : " threads)"));
   return workers.run();
 }

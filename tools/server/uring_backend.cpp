@@ -11,7 +11,8 @@
 namespace weir::server {
 namespace {
 
-constexpr std::uint64_t kOperationMask = 7;
+constexpr unsigned kOperationBits = 3;
+constexpr std::uint64_t kOperationMask = (1 << kOperationBits) - 1;
 constexpr std::uint64_t kCancel = 7;  // of any operation; nobody waits for its end
 // The kernel goes on with a short send by itself, so that one completion tells the end of all of it.
 constexpr int kSendFlags = MSG_NOSIGNAL | MSG_WAITALL;
@@ -33,10 +34,11 @@ class UringBackend final : public Backend {
 
   Receiver& receiver() override { return receiver_; }
 
-  void accept(int listener) override {
-    listener_ = listener;
-    accepting_ = true;
-    arm_accept();
+  void accept(std::span<const Fd> listeners) override {
+    listeners_ = listeners;
+    accept_result_ = 0;
+    armed_many_ = accepts_many_ ? listeners.size() : 0;
+    for (const Fd& each : listeners) arm_accept(each.get());
   }
 
   void watch(int finish) override {
@@ -62,7 +64,7 @@ class UringBackend final : public Backend {
   }
 
   void cancel(Operation operation, Outlet* outlet) override {
-    if (operation == Operation::accept) accepting_ = false;
+    if (operation == Operation::accept) return stop_accepting(-ECANCELED);
     io_uring_prep_cancel64(request(kCancel), name_of(operation, outlet), 0);
   }
 
@@ -106,10 +108,21 @@ class UringBackend final : public Backend {
     return sqe;
   }
 
-  void arm_accept() {
-    io_uring_sqe* sqe = request(name_of(Operation::accept, nullptr));
-    io_uring_prep_accept(sqe, listener_, nullptr, nullptr, SOCK_CLOEXEC);
+  static std::uint64_t name_of_listener(int fd) {
+    return static_cast<std::uint64_t>(fd) << kOperationBits | static_cast<std::uint64_t>(Operation::accept);
+  }
+
+  void arm_accept(int listener) {
+    io_uring_sqe* sqe = request(name_of_listener(listener));
+    io_uring_prep_accept(sqe, listener, nullptr, nullptr, SOCK_CLOEXEC);
     if (accepts_many_) sqe->ioprio |= IORING_ACCEPT_MULTISHOT;
+    ++armed_accepts_;
+  }
+
+  /// Of all listeners; it has ended when all of their requests have.
+  void stop_accepting(int result) {
+    if (std::exchange(accept_result_, result) != 0) return;
+    for (const Fd& each : listeners_) io_uring_prep_cancel64(request(kCancel), name_of_listener(each.get()), 0);
   }
 
   void handle(const io_uring_cqe& cqe) {
@@ -123,26 +136,36 @@ class UringBackend final : public Backend {
     const std::uint64_t kind = cqe.user_data & kOperationMask;
     if (kind == kCancel) return;
     const auto operation = static_cast<Operation>(kind);
-    if (operation == Operation::accept) return handle_accept(cqe.res, ended);
+    if (operation == Operation::accept)
+      return handle_accept(static_cast<int>(cqe.user_data >> kOperationBits), cqe.res, ended);
     events_.on_ended(operation, reinterpret_cast<Outlet*>(cqe.user_data & ~kOperationMask), cqe.res);
   }
 
   /// An accept that ends without a failure is armed again, as long as it is wanted.
-  void handle_accept(int result, bool ended) {
+  void handle_accept(int listener, int result, bool ended) {
     if (result >= 0) events_.on_ended(Operation::accept, nullptr, result);
     if (!ended) return;
-    const bool falls_back = result == -EINVAL && std::exchange(accepts_many_, false);
-    if (accepting_ && (result >= 0 || falls_back)) return arm_accept();
-    events_.on_ended(Operation::accept, nullptr, accepting_ ? result : -ECANCELED);
+    --armed_accepts_;
+    const bool wanted = accept_result_ == 0;
+    const bool falls_back = result == -EINVAL && armed_many_ > 0;
+    if (falls_back) {
+      --armed_many_;
+      accepts_many_ = false;
+    }
+    if (wanted && (result >= 0 || falls_back)) return arm_accept(listener);
+    if (wanted) stop_accepting(result);
+    if (armed_accepts_ == 0) events_.on_ended(Operation::accept, nullptr, accept_result_);
   }
 
   Events& events_;
   Ring ring_;
   Receiver receiver_;
   std::size_t requests_ = 0;  ///< our own, with the kernel
-  int listener_ = -1;
-  bool accepting_ = false;
-  bool accepts_many_ = true;  ///< by one request, from Linux 5.19 on
+  std::span<const Fd> listeners_;
+  int accept_result_ = 0;       ///< why it accepts no more, or 0
+  unsigned armed_accepts_ = 0;  ///< requests of accepting
+  std::size_t armed_many_ = 0;  ///< listeners that may still tell that the kernel accepts one by one only
+  bool accepts_many_ = true;    ///< by one request, from Linux 5.19 on
 };
 
 }  // namespace

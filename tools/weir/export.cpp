@@ -2,6 +2,9 @@
 #include <weir/error.h>
 
 #include <cstdio>
+#include <deque>
+#include <utility>
+#include <vector>
 
 #include "borrows.h"
 #include "commands.h"
@@ -48,12 +51,15 @@ HttpReply answer(const Target& target, MetricFormat format, const HttpRequest& r
   return {.status = request.path == "/" ? 200 : kNotFound, .text = "weir export: the metrics are at /metrics\n"};
 }
 
-server::Fd listen_at(const std::string& text) {
-  server::Address address = server::parse_address(text, server::Port::may_be_chosen);
+std::vector<server::Fd> listen_at(const std::string& text) {
+  std::vector<server::Address> addresses = server::parse_addresses(text, server::Port::may_be_chosen);
   try {
-    const server::Fd claim = server::claim_port(address);
-    server::Fd listening = server::listen_at(address);
-    common::write_line(fmt::format("weir: metrics at http://{}/metrics", address.text));
+    const std::vector<server::Fd> claims = server::claim_port(addresses);
+    std::vector<server::Fd> listening = server::listen_at(addresses);
+    std::string urls;
+    for (const server::Address& each : addresses)
+      urls += fmt::format("{}http://{}/metrics", urls.empty() ? "" : " and ", each.text);
+    common::write_line("weir: metrics at " + urls);
     return listening;
   } catch (const Error& error) {
     throw Failure(error.what());
@@ -69,8 +75,10 @@ void run_export(const Target& target, bool openmetrics, const std::string& liste
     return;
   }
   const common::EndSignals signals;  // before there is a thread
-  const HttpServer server(listen_at(listen),
-                          [&](const HttpRequest& request) { return answer(target, format, request); });
+  std::deque<HttpServer> servers;
+  for (server::Fd& each : listen_at(listen)) {
+    servers.emplace_back(std::move(each), [&](const HttpRequest& request) { return answer(target, format, request); });
+  }
   signals.wait();
 }
 
