@@ -45,7 +45,7 @@ void Pair::pass_on_end(Side& from, Receiver& receiver) {
 
 bool Pair::drained() const {
   const auto done = [](const Side& side) { return side.ended && side.outbox.empty(); };
-  return !connecting && done(client_) && done(upstream_);
+  return !connecting && !dial && done(client_) && done(upstream_);
 }
 
 bool Pair::lingers() const { return client_.failed != upstream_.failed && has_unsent(survivor().fd()); }

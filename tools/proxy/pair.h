@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "dial.h"
 #include "server/loop.h"
 
 namespace weir::proxy {
@@ -23,7 +24,8 @@ struct Watch {
   Clock::time_point due{};
   Clock::time_point stalled_since{};
   std::uint64_t delivered = 0;
-  bool left = false;  ///< the client has finished, while it was being connected
+  /// The client has finished while it was being connected: when that is taken for a leave.
+  Clock::time_point leave = Clock::time_point::max();
 };
 
 /// One of the two connections of a pair: what comes in by it, and what waits to go out by it.
@@ -48,7 +50,7 @@ class Side : public Inflow, public server::Outlet {
 /// leave by. An end of one side is passed on after the bytes before it: a finish as a finish, a failure as a reset.
 class Pair {
  public:
-  Pair(Fd client, Fd upstream) : client_(*this, std::move(client)), upstream_(*this, std::move(upstream)) {}
+  explicit Pair(Fd client) : client_(*this, std::move(client)), upstream_(*this, Fd{}) {}
   Side& client() { return client_; }
   Side& upstream() { return upstream_; }
 
@@ -77,7 +79,8 @@ class Pair {
   Clock::time_point last_active{};
   std::size_t index = 0;         ///< in the worker's list
   std::unique_ptr<Watch> watch;  ///< while it is watched
-  bool connecting = true;
+  std::unique_ptr<Dial> dial;    ///< as long as it has attempts
+  bool connecting = true;        ///< and none of them has won
   bool was_cut = false;
   bool unanswered = false;  ///< the client had the last word
 

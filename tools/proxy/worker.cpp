@@ -3,8 +3,6 @@
 #include <poll.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <utility>
 
 #include "server/tcp.h"
@@ -25,46 +23,48 @@ constexpr auto kLongestPause = 1s;
 // A peer that takes nothing for so long shall not keep what is left of a connection whose other side is gone.
 constexpr auto kLingerPatience = 3s;
 
-std::string text_of(int error) { return std::strerror(error); }
-
-Fd make_upstream_socket(const Address& address) {
-  return Fd(
-      socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));  // a non-blocking one would not wait to be sent to
-}
-
 }  // namespace
 
 void Worker::on_accepted(Fd client) {
-  Fd upstream = make_upstream_socket(upstream_);
-  if (upstream.get() < 0) {
-    note_turned_away();
-    upstream_log_.say("cannot make a socket for the upstream: " + text_of(errno) + "; raise `ulimit -n`");
-    return;
-  }
-  server::send_without_delay(upstream.get());
-  server::limit_connect(upstream.get(), connect_patience_);
-  auto& pair = pairs_.emplace_back(std::make_unique<Pair>(std::move(client), std::move(upstream)));
-  pair->index = pairs_.size() - 1;
-  pair->last_active = now();
-  watch(*pair, kQuickConnect);
-  backend().connect(pair->upstream(), upstream_);
+  Pair& pair = *pairs_.emplace_back(std::make_unique<Pair>(std::move(client)));
+  pair.index = pairs_.size() - 1;
+  pair.last_active = now();
+  pair.dial = std::make_unique<Dial>(pair, upstream_, connect_patience_);
+  watch(pair, kQuickConnect);
+  pair.dial->go_on(backend(), now());
+  follow(pair);
 }
 
 void Worker::on_connected(Outlet& outlet, int result) {
-  Pair& pair = static_cast<Side&>(outlet).pair();
-  pair.connecting = false;
-  unwatch(pair);
-  if (pair.was_cut) return settle(pair);
-  if (result == 0) {
+  auto& attempt = static_cast<Attempt&>(outlet);
+  Pair& pair = attempt.pair;
+  Fd upstream = pair.dial->take(backend(), attempt, result, now());
+  if (upstream.get() >= 0) {
+    pair.upstream().socket = std::move(upstream);
+    pair.connecting = false;
+    unwatch(pair);
     server::notice_vanished(pair.upstream().fd(), settings().patience);
     receiver().start(pair.client(), pair.client().fd());
     receiver().start(pair.upstream(), pair.upstream().fd());
+  }
+  follow(pair);
+}
+
+/// After a step of the pair's dial. REQUIRES: the caller does not use the pair any more.
+void Worker::follow(Pair& pair) {
+  if (!pair.dial->is_over()) {
+    if (pair.connecting) look_by(pair, pair.dial->due());
     return;
   }
-  note_turned_away();
-  upstream_log_.say("upstream " + upstream_.text + ": " + text_of(-result) +
-                    "; the client was turned away: is the server running there?");
-  pair.upstream().ended = pair.upstream().failed = true;
+  const std::unique_ptr<Dial> dial = std::move(pair.dial);
+  if (std::exchange(pair.connecting, false)) {
+    unwatch(pair);
+    pair.upstream().ended = pair.upstream().failed = true;
+    if (!pair.was_cut) {
+      note_turned_away();
+      upstream_log_.say("upstream " + dial->failures() + " (the client was turned away)");
+    }
+  }
   settle(pair);
 }
 
@@ -168,9 +168,8 @@ void Worker::on_polled(Outlet& outlet, int result) {
     return poll_if_deaf(side);
   }
   if (side.hung_up) return give_up(pair);
-  pair.watch->left = true;
-  pair.watch->due = now() + kLeaveTime;
-  next_look_ = std::min(next_look_, pair.watch->due);
+  pair.watch->leave = now() + kLeaveTime;
+  look_by(pair, pair.watch->leave);
 }
 
 void Worker::watch(Pair& pair, Clock::duration first_pause) {
@@ -182,6 +181,11 @@ void Worker::watch(Pair& pair, Clock::duration first_pause) {
                                              .delivered = pair.delivered()});
   watched_.push_back(&pair);
   next_look_ = std::min(next_look_, pair.watch->due);
+}
+
+void Worker::look_by(Pair& pair, Clock::time_point time) {
+  pair.watch->due = std::min(pair.watch->due, time);
+  next_look_ = std::min(next_look_, time);
 }
 
 void Worker::unwatch(Pair& pair) {
@@ -217,9 +221,11 @@ void Worker::look_at(Pair& pair) {
 }
 
 void Worker::look_at_connecting(Pair& pair) {
-  if (pair.watch->left || pair.was_cut) return give_up(pair);
-  pair.watch->due = Clock::time_point::max();
+  if (pair.watch->leave <= now() || pair.was_cut) return give_up(pair);
+  pair.watch->due = pair.watch->leave;
   if (!std::exchange(pair.client().polled, true)) backend().poll(pair.client(), POLLRDHUP);
+  pair.dial->go_on(backend(), now());
+  follow(pair);
 }
 
 /// The client has left while the upstream was being connected.
@@ -259,9 +265,12 @@ void Worker::cut(Pair& pair) {
 void Worker::reset(Pair& pair) {
   if (!pair.was_cut) {
     pair.cut(receiver());
-    if (pair.connecting) backend().cancel(Operation::connect, &pair.upstream());
     for (Side* side : {&pair.client(), &pair.upstream()}) {
       if (side->outbox.in_flight()) backend().cancel(Operation::send, side);
+    }
+    if (pair.dial) {
+      pair.dial->stop(backend());
+      return follow(pair);
     }
   }
   settle(pair);

@@ -8,7 +8,6 @@
 
 namespace weir::proxy {
 
-using server::Address;
 using server::Clock;
 using server::Fd;
 using server::Operation;
@@ -19,7 +18,7 @@ class Worker final : public server::Loop {
  public:
   /// As Loop: when finishing it ends pairs that have been idle for a second, and all when the grace is over. An
   /// upstream that does not answer in `connect_patience` is not to be had; 0: the kernel decides.
-  Worker(Pool& pool, const server::Settings& settings, const Address& upstream, std::chrono::seconds connect_patience,
+  Worker(Pool& pool, const server::Settings& settings, Upstream& upstream, std::chrono::seconds connect_patience,
          int finish)
       : Loop(pool, settings, finish), upstream_(upstream), connect_patience_(connect_patience) {}
 
@@ -35,12 +34,14 @@ class Worker final : public server::Loop {
   void end_stalled() override;
   bool is_empty() const override { return pairs_.empty(); }
 
+  void follow(Pair& pair);
   void settle(Pair& pair);
   void destroy(Pair& pair);
   void note_silence(Side& side);
   void poll_if_deaf(Side& side);
   void cancel_polls(Pair& pair);
   void watch(Pair& pair, Clock::duration first_pause);
+  void look_by(Pair& pair, Clock::time_point time);
   void unwatch(Pair& pair);
   void look_at(Pair& pair);
   void look_at_connecting(Pair& pair);
@@ -49,7 +50,7 @@ class Worker final : public server::Loop {
   void cut(Pair& pair);
   void reset(Pair& pair);
 
-  const Address& upstream_;
+  Upstream& upstream_;
   const std::chrono::seconds connect_patience_;
   std::vector<std::unique_ptr<Pair>> pairs_;
   std::vector<Pair*> watched_;

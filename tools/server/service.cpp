@@ -233,6 +233,7 @@ int serve(const Arguments& arguments, const Service& service) {
                     .spin = std::chrono::microseconds(arguments.spin),
                     .patience = std::chrono::seconds(arguments.send_timeout)};
   const std::vector<Fd> port = claim_port(settings.listen);
+  if (service.prepare) service.prepare(settings.listen);
   const Options options = options_for(arguments, service);
   raise_file_limit();
   const std::vector<int> cpus = cpus_for(arguments);

@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "loop.h"
 
@@ -33,6 +34,8 @@ struct Service {
   std::string ready;  ///< said after the address that it listens at: ", relaying to..."
   const char* done;   ///< what it has done with its connections: "relayed"
   std::function<std::unique_ptr<Loop>(Pool&, const Settings&, int finish)> make_loop;
+  /// Told where it listens, before there is a loop; throws Error when that is not right. Empty: all is.
+  std::function<void(const std::vector<Address>&)> prepare{};
 };
 
 void add_options(CLI::App& app, Arguments& arguments);
