@@ -97,6 +97,7 @@ std::vector<Fd> claim_port(std::vector<Address>& addresses) {
     here = bindable(addresses);
   }
   std::vector<Fd> claims;
+  claims.reserve(here.size());
   for (const Address& each : here) claims.push_back(bind_shared(each, addresses.size() > 1));
   addresses = std::move(here);
   return claims;
