@@ -126,9 +126,12 @@ void leave_place(void* own) noexcept {
 }
 
 os::ThreadEnd& thread_end() {
-  static os::ThreadEnd end(leave_place);
+  static auto& end = *new os::ThreadEnd(leave_place);  // threads may use it until the process has ended
   return end;
 }
+
+/// When the library is unloaded, and at the end of the process.
+[[gnu::destructor]] void give_up_thread_end() { thread_end().give_up(); }
 
 ThreadPlace* find_free() noexcept {
   const auto free = std::find_if(places.begin(), places.end(), [](const ThreadPlace& each) {

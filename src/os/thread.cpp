@@ -68,10 +68,13 @@ bool is_thread(std::uint32_t id) { return tgkill(getpid(), static_cast<pid_t>(id
 
 ThreadEnd::ThreadEnd(void (*at_end)(void*)) : error_(-pthread_key_create(&key_, at_end)) {}
 
-ThreadEnd::~ThreadEnd() {
-  if (error_ == 0) pthread_key_delete(key_);
+int ThreadEnd::call_with(void* given) {
+  const int error = error_;
+  return error != 0 ? error : -pthread_setspecific(key_, given);
 }
 
-int ThreadEnd::call_with(void* given) { return error_ != 0 ? error_ : -pthread_setspecific(key_, given); }
+void ThreadEnd::give_up() {
+  if (error_.exchange(-EINVAL) == 0) pthread_key_delete(key_);
+}
 
 }  // namespace weir::os

@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 
+#include <atomic>
 #include <cstdint>
 
 namespace weir::os {
@@ -15,21 +16,21 @@ void join_thread(pthread_t thread);
 /// True as long as this process has a thread of that number, as thread_id() gives it.
 bool is_thread(std::uint32_t id);
 
-/// Has a function called when a thread ends, with what the thread gave. Not any more when this is gone: a library that
-/// is unloaded has no function to call.
+/// Has a function called when a thread ends, with what the thread gave.
 class ThreadEnd {
  public:
   explicit ThreadEnd(void (*at_end)(void*));
-  ~ThreadEnd();
   ThreadEnd(const ThreadEnd&) = delete;
   ThreadEnd& operator=(const ThreadEnd&) = delete;
 
   /// For the calling thread, which may be ending already. Returns 0 or -errno. REQUIRES: what it gives is not nullptr.
   int call_with(void* given);
+  /// From now on nothing is called: a library that is unloaded has no function to call.
+  void give_up();
 
  private:
   pthread_key_t key_{};
-  int error_;
+  std::atomic<int> error_;
 };
 
 }  // namespace weir::os
