@@ -3,7 +3,10 @@
 #include <weir/error.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <exception>
+#include <string>
 
 #include "os/thread.h"
 #include "slab/pool_state.h"
@@ -19,6 +22,14 @@ constexpr milliseconds kCalm{1000};
 constexpr std::chrono::hours kLong{24};
 constexpr int kLooksPerDecay = 4;
 
+std::string why_no_thread(int error) {
+  const std::string text = std::string("cannot start the pool's helper thread (") + std::strerror(-error) + "): ";
+  const char* fix = error == -EAGAIN
+                        ? "raise `ulimit -u` and the control group's pids.max (TasksMax in a systemd unit)"
+                        : "let the system call filter allow clone and clone3 (Docker before 20.10.10 refuses clone3)";
+  return text + fix + ", or unset WEIR_GROW and WEIR_DECAY";
+}
+
 std::chrono::steady_clock::time_point now_is() { return std::chrono::steady_clock::now(); }
 
 }  // namespace
@@ -27,8 +38,7 @@ Helper::Helper(PoolState& pool, Alarm& alarm)
     : pool_(pool), alarm_(alarm), growth_(pool.node_count()), decay_again_(now_is()) {
   const int error = os::start_thread(
       "weir-grow", [](void* self) { static_cast<Helper*>(self)->run(); }, this, thread_);
-  if (error != 0)
-    throw Error(-error, "cannot start the pool's helper thread: raise `ulimit -u`, or unset WEIR_GROW and WEIR_DECAY");
+  if (error != 0) throw Error(-error, why_no_thread(error));
 }
 
 Helper::~Helper() {

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/units.h"
+#include "os/control_group.h"
 #include "os/memory.h"
 #include "os/numa.h"
 #include "os/process.h"
@@ -150,6 +151,24 @@ std::string why_not(const Rung& rung, const Grade& grade, int error) {
   return no + huge_page_advice(rung, grade);
 }
 
+/// Empty where no control group's limit is in the way. It says the same until that changes, however much is used.
+std::string why_beyond_group(std::size_t bytes) {
+  const auto limit = os::memory_limit();
+  const std::uint64_t needed = needed_of_group(bytes);
+  if (!limit || limit->left() >= needed) return {};
+  return "the control group's limit of " + format_size(limit->bytes) + " has no room for it: as root, raise " +
+         limit->file + " by " + format_size(needed);
+}
+
+/// As try_rung(), for what a control group may have alone.
+int refuse_beyond_group(const Rung& rung, Grade& grade) {
+  if (os::is_huge_tlb(rung.kind)) return 0;
+  const std::string why = why_beyond_group(grade.bytes);
+  if (why.empty()) return 0;
+  if (!grade.reason.ends_with(why)) add_reason(grade, why);
+  return -ENOMEM;
+}
+
 bool is_multiple(const Arena& arena, const Rung& rung) {
   return arena.grade.bytes % rung.page_bytes == 0 &&
          reinterpret_cast<std::uintptr_t>(arena.base) % rung.page_bytes == 0;
@@ -165,7 +184,9 @@ int try_rung(const Rung& rung, Arena& arena, const Options& options) {
                           " is no multiple of " + format_size(rung.page_bytes));
     return -EINVAL;
   }
-  const int error = get_memory(rung, arena.base, grade);
+  int error = refuse_beyond_group(rung, grade);
+  if (error != 0) return error;
+  error = get_memory(rung, arena.base, grade);
   if (error != 0) {
     add_reason(grade, why_not(rung, grade, error));
     return error;

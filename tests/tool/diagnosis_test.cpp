@@ -196,7 +196,9 @@ TEST(Diagnosis, AControlGroupMayKeepTheMemory) {
   machine.memory_limit = os::GroupLimit{"/group/memory.max", 8 * kMiB, 0};
   Diagnosis(machine).expect("control group", Health::broken, ">/group/memory.max");
   machine.memory_limit = os::GroupLimit{"/group/memory.max", 512 * kMiB, 510 * kMiB};
-  Diagnosis(machine).expect("control group", Health::degraded, ">/group/memory.max");
+  Diagnosis(machine).expect("control group", Health::broken, ">/group/memory.max");
+  machine.memory_limit = os::GroupLimit{"/group/memory.max", 64 * 1024 * kMiB, 510 * kMiB};
+  EXPECT_EQ(Diagnosis(machine).of("control group").health, Health::ok);
 }
 
 TEST(Diagnosis, Nodes) {

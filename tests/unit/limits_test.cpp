@@ -6,11 +6,19 @@
 #include <weir/pool.h>
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <string>
+#include <system_error>
+#include <thread>
+#include <vector>
 
+#include "os/control_group.h"
 #include "os/numa.h"
 #include "os/process.h"
 #include "pool_testing.h"
@@ -211,6 +219,107 @@ TEST_F(LimitsDeathTest, NeighbouringPoolsThatCannotBeLockedAreGradedAlike) {
 }
 
 #endif
+
+/// This process's group; empty where it is unknown. Of the first version where that has the memory controller, which
+/// the second has not then.
+std::filesystem::path own_memory_group() {
+  const std::filesystem::path first = "/sys/fs/cgroup/memory";
+  const bool is_first = std::filesystem::exists(first);
+  std::ifstream groups("/proc/self/cgroup");
+  for (std::string line; std::getline(groups, line);) {
+    const std::size_t at = is_first ? line.find(":memory:") : line.find("0::");
+    if (at != std::string::npos) return (is_first ? first : first.parent_path()) / line.substr(line.find('/') + 1);
+  }
+  return {};
+}
+
+bool write_to(const std::filesystem::path& file, const std::string& text) {
+  return static_cast<bool>(std::ofstream(file) << text << std::flush);
+}
+
+std::filesystem::path limit_file(const std::filesystem::path& group) {
+  const std::filesystem::path first = group / "memory.limit_in_bytes";
+  return std::filesystem::exists(first) ? first : group / "memory.max";
+}
+
+/// A control group with little memory, which the death test's child joins. The child is told which by a variable.
+class SmallGroup : public LimitsDeathTest {
+ protected:
+  void SetUp() override {
+    if (getenv(kVariable) != nullptr) return;
+    group_ = own_memory_group() / ("weir-limits-test-" + std::to_string(getpid()));
+    std::error_code refused;
+    std::filesystem::create_directory(group_, refused);
+    if (refused || !write_to(limit_file(group_), std::to_string(kBytes)))
+      GTEST_SKIP() << "no control group with a limit on memory can be made here";
+    setenv(kVariable, group_.c_str(), 1);
+  }
+  ~SmallGroup() override {
+    unsetenv(kVariable);
+    std::error_code not_there;
+    std::filesystem::remove(group_, not_there);
+  }
+  static void join() {
+    if (!write_to(std::filesystem::path(getenv(kVariable)) / "cgroup.procs", std::to_string(getpid()))) std::_Exit(4);
+  }
+  static std::filesystem::path limit() { return limit_file(getenv(kVariable)); }
+
+  static constexpr const char* kVariable = "TEST_GROUP";
+  static constexpr std::size_t kBytes = 48u << 20;
+  std::filesystem::path group_;
+};
+
+TEST_F(SmallGroup, RefusesAPoolThatDoesNotFit) {
+  EXPECT_EXIT(
+      {
+        join();
+        try_pool(small_options(64u << 20));
+      },
+      ExitedWithCode(1), "refused: .*the control group's limit of 48 MiB has no room for it: as root, raise .* by ");
+}
+
+TEST_F(SmallGroup, TakesAPoolThatFits) {
+  EXPECT_EXIT(
+      {
+        join();
+        try_pool(small_options(16u << 20));
+      },
+      ExitedWithCode(0), "");
+}
+
+/// It says so once, and grows when the limit was raised.
+[[noreturn]] void grow_in_a_small_group(const std::filesystem::path& limit) {
+  std::atomic<int> said{0};
+  Options options = small_options(8u << 20);
+  options.max_bytes = 256u << 20;
+  options.grow_bytes = 16u << 20;
+  options.on_alert = [&](const Alert& alert) {
+    said += alert.kind == AlertKind::growth_failed && alert.message.find("control group") != std::string::npos;
+  };
+  Pool pool(options);
+  std::vector<Loan> loans;
+  const auto lend = [&] {
+    while (Loan loan = pool.lend(65536)) {
+      testing::mark(loan, 1);
+      loans.push_back(std::move(loan));
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  };
+  while (said == 0) lend();
+  const std::size_t most = loans.size();
+  if (!write_to(limit, std::to_string(512u << 20))) std::_Exit(6);
+  while (loans.size() == most) lend();
+  std::_Exit(said == 1 ? 0 : 5);
+}
+
+TEST_F(SmallGroup, KeepsAPoolFromGrowingUntilThereIsRoom) {
+  EXPECT_EXIT(
+      {
+        join();
+        grow_in_a_small_group(limit());
+      },
+      ExitedWithCode(0), "");
+}
 
 /// Runs in a control group that limits the huge pages: tests/guest/control-groups makes one.
 class CgroupLimit : public ::testing::Test {

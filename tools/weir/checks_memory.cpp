@@ -5,6 +5,7 @@
 
 #include "base/units.h"
 #include "checks.h"
+#include "core/arena.h"
 #include "core/segment.h"
 
 namespace weir::tool {
@@ -49,13 +50,12 @@ Finding check_available(const NodeFacts& node, const Plan& plan) {
 
 Finding check_group(const os::GroupLimit& limit, const Plan& plan) {
   const char* what = "control group";
-  const std::string fact = fmt::format("{} of {} left, {} needed", format_size(limit.left()), format_size(limit.bytes),
-                                       format_size(plan.small_bytes));
-  if (limit.left() >= plan.small_bytes) return {Health::ok, what, fact, "", ""};
-  const std::string fix = fmt::format("{}echo {} >{}", kRoot, limit.used + plan.small_bytes, limit.file);
-  if (limit.bytes >= plan.small_bytes)
-    return {Health::degraded, what, fact, "what others hold must make room first", fix};
-  return {Health::broken, what, fact, "the server is killed while it makes the pool", fix};
+  const std::uint64_t needed = detail::needed_of_group(plan.small_bytes);
+  const std::string fact =
+      fmt::format("{} of {} left, {} needed", format_size(limit.left()), format_size(limit.bytes), format_size(needed));
+  if (limit.left() >= needed) return {Health::ok, what, fact, "", ""};
+  return {Health::broken, what, fact, "the pool cannot be made",
+          fmt::format("{}echo {} >{}", kRoot, limit.used + needed, limit.file)};
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "os/control_group.h"
 #include "os/process.h"
 #include "uring_probe.h"
 
