@@ -54,6 +54,8 @@ MemoryLimits::MemoryLimits(const Options& options) : lends(lending_nodes(options
   start_on_node = base::round_up((start + nodes - 1) / nodes, kGranule);
   most = options.max_bytes > 0 ? round_down(options.max_bytes) : start;
   most_on_node = options.node_max_bytes > 0 ? std::min(most, round_down(options.node_max_bytes)) : most;
+  const std::size_t first = std::min(start_on_node, most_on_node);
+  most_at_once = std::max(first, std::min(most - start, most_on_node - first));
   region = most > start ? base::round_up(most_on_node, base::kHugePage) + kSmallArenas * base::kHugePage
                         : base::round_up(start_on_node, base::kHugePage) + base::kHugePage;
 }

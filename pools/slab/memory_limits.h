@@ -17,7 +17,8 @@ struct MemoryLimits {
   std::size_t start_on_node;
   std::size_t most;  ///< mapped at once
   std::size_t most_on_node;
-  std::size_t region;  ///< address space of each node
+  std::size_t most_at_once;  ///< the largest piece of memory that a node may have
+  std::size_t region;        ///< address space of each node
 };
 
 }  // namespace weir::detail

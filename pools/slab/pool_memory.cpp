@@ -79,13 +79,20 @@ void PoolState::tell_degraded(const std::string& why) noexcept {
   if (!why.empty()) alerts_.tell(AlertKind::degraded, [&] { return why; });
 }
 
+/// A huge page, where each node that has room may have one: to be alike comes first.
+std::size_t PoolState::least_reserved() const {
+  const std::vector<std::size_t> all = rooms();
+  const auto growing = std::ranges::count_if(all, [](std::size_t bytes) { return bytes > 0; });
+  return room() / base::kHugePage >= static_cast<std::size_t>(growing) ? base::kHugePage : kGranule;
+}
+
 void PoolState::reserve(std::size_t bytes) {
   if (is_fork_child()) throw Error(ENOTSUP, "a child of fork cannot grow its parent's pool: exec there first");
   if (bytes == 0) return;
   std::string why;
   {
     const std::lock_guard lock(memory_mutex_);
-    const std::vector<std::size_t> shares = spread(bytes, rooms(), room());
+    const std::vector<std::size_t> shares = spread(bytes, rooms(), room(), least_reserved());
     if (shares.empty()) refuse_growth(bytes, room());
     why = map_shares(shares);
     wake_waiters();

@@ -81,6 +81,7 @@ PoolState::PoolState(const Options& options)
   if (options_.trace || options_.scrub) {
     watch_ = std::make_unique<LoanWatch>(*record_, id(), options_.trace, options_.scrub);
   }
+  refuse_classes_never_lent();
   refuse_small_class_limits();
   record_->base = reinterpret_cast<std::uintptr_t>(reservation_->base());
   make_nodes();
@@ -130,6 +131,20 @@ void PoolState::refuse_small_class_limits() const {
                             " less than the slab of " + base::format_size(each.slab_bytes) +
                             " that they are cut from, on each node: give them " +
                             base::format_size(each.slab_bytes * limits_.lends.size()) + " or more");
+  }
+}
+
+void PoolState::refuse_classes_never_lent() const {
+  const auto nodes = static_cast<std::size_t>(std::ranges::count(limits_.lends, true));
+  for (std::size_t i = 0; i < classes_.count(); ++i) {
+    const SizeClass& each = classes_[i];
+    if (each.slab_bytes <= limits_.most_at_once) continue;
+    const char* variable = each.alignment == Alignment::page ? "WEIR_PAGE_CLASSES" : "WEIR_CLASSES";
+    throw Error(EINVAL, std::string(variable) + " has buffers of " + base::format_size(each.bytes) +
+                            ", which can never be lent: they are cut from " + base::format_size(each.slab_bytes) +
+                            ", and a node has at most " + base::format_size(limits_.most_at_once) +
+                            " in one piece: raise WEIR_BYTES to " + base::format_size(nodes * each.slab_bytes) +
+                            ", or take that size out of " + variable);
   }
 }
 

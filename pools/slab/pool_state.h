@@ -127,11 +127,13 @@ class PoolState {
   Depot& depot(std::size_t node, std::size_t class_index) { return *depots_[node * classes_.count() + class_index]; }
   bool has_helper() const;
   void refuse_small_class_limits() const;
+  void refuse_classes_never_lent() const;
   void make_nodes();
   void make_depots();
   std::size_t class_limit(const SizeClass& size_class) const;
   SlabSource source_for(std::size_t node, const SizeClass& size_class);
   std::size_t room() const;
+  std::size_t least_reserved() const;
   std::vector<std::size_t> rooms() const;
   std::string map_shares(const std::vector<std::size_t>& shares);
   std::string map_more(std::size_t node);

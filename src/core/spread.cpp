@@ -19,7 +19,8 @@ std::size_t part_of(std::size_t left, std::size_t nodes) {
 
 }  // namespace
 
-std::vector<std::size_t> spread(std::size_t bytes, const std::vector<std::size_t>& rooms, std::size_t total) {
+std::vector<std::size_t> spread(std::size_t bytes, const std::vector<std::size_t>& rooms, std::size_t total,
+                                std::size_t least) {
   if (bytes > total) return {};
   std::vector<std::size_t> order(rooms.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
@@ -27,7 +28,7 @@ std::vector<std::size_t> spread(std::size_t bytes, const std::vector<std::size_t
   std::vector<std::size_t> shares(rooms.size());
   std::size_t left = bytes;
   for (std::size_t i = 0; i < order.size(); ++i) {
-    const std::size_t share = std::min({part_of(left, order.size() - i), rooms[order[i]], total});
+    const std::size_t share = std::min({std::max(part_of(left, order.size() - i), least), rooms[order[i]], total});
     shares[order[i]] = share;
     total -= share;
     left -= std::min(left, share);

@@ -235,7 +235,7 @@ class Faults : public ::testing::Test {
   static Options options(Pages pages, std::size_t bytes) {
     Options options = testing::small_options(bytes);
     options.pages = pages;
-    options.max_bytes = 3 * bytes;
+    options.max_bytes = 3 * std::max<std::size_t>(bytes, 2u << 20);  // a reserve() is of a huge page at least
     options.classes = {512, 4096, 16384, 65536};
     options.page_classes = {4096};
     options.ring_entries = 8;

@@ -191,7 +191,7 @@ TEST_F(RegisteredTest, WhatIsRegisteredIsNotTrimmed) {
 
 TEST_F(RegisteredTest, ManySmallArenasAreRegisteredUntilTheIndexesAreSpent) {
   Options options = testing::one_class(os::memory_nodes().size() << 18, 65536);
-  options.max_bytes = os::memory_nodes().size() << 26;
+  options.max_bytes = os::memory_nodes().size() << 29;
   Pool pool(options);
   const auto registered = try_register(pool, ring_);
   if (!registered) GTEST_SKIP() << "the limit on locked memory is less than the pool";

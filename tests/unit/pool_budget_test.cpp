@@ -87,6 +87,46 @@ INSTANTIATE_TEST_SUITE_P(Budgets, BudgetTest,
                                            Budget{512 * kKiB, kMiB, 64 * kKiB}, Budget{512 * kKiB, kMiB, 192 * kKiB},
                                            Budget{2 * kMiB, 34 * kMiB, 512 * kKiB}));
 
+TEST(Budget, ReserveMapsWholeHugePagesWhereThereIsRoom) {
+  Options options = small_options(2 * kMiB * nodes());
+  options.max_bytes = 7 * kMiB * nodes();
+  Pool pool(options);
+  for (const std::size_t mapped : {4 * kMiB, 6 * kMiB}) {
+    pool.reserve(100 * kKiB);
+    EXPECT_EQ(mapped_bytes(pool), mapped * nodes());
+  }
+  pool.reserve(64 * kKiB * nodes());
+  EXPECT_EQ(mapped_bytes(pool), (6 * kMiB + 64 * kKiB) * nodes());
+}
+
+TEST(Budget, AClassThatCanNeverBeLentIsRefused) {
+  const std::string said = refusal(one_class(256 * kKiB, 2 * kMiB));
+  EXPECT_NE(said.find("WEIR_CLASSES has buffers of 2 MiB, which can never be lent"), std::string::npos) << said;
+  EXPECT_NE(said.find("raise WEIR_BYTES to " + std::to_string(2 * nodes()) + " MiB"), std::string::npos) << said;
+  Options options = one_class(256 * kKiB, 4096);
+  options.page_classes = {2 * kMiB};
+  EXPECT_NE(refusal(options).find("WEIR_PAGE_CLASSES has buffers of 2 MiB"), std::string::npos);
+}
+
+/// A pool that is accepted lends of each of its classes, once it has all the memory that it may have.
+TEST(Budget, AClassThatIsAcceptedIsLent) {
+  int accepted = 0;
+  for (std::uint32_t bytes = 64 * kKiB; bytes <= 2 * kMiB; bytes *= 2) {
+    for (const std::size_t start : {256 * kKiB, 512 * kKiB, kMiB + 64 * kKiB, 2 * kMiB, 4 * kMiB}) {
+      for (const std::size_t more : {std::size_t{0}, 256 * kKiB, kMiB, 2 * kMiB}) {
+        Options options = one_class(start * nodes(), bytes);
+        options.max_bytes = more > 0 ? (start + more) * nodes() : 0;
+        if (refusal(options) != "accepted") continue;
+        ++accepted;
+        Pool pool(options);
+        if (more > 0) pool.reserve(more * nodes());
+        EXPECT_TRUE(pool.lend(bytes)) << bytes << " of " << start << " and " << more;
+      }
+    }
+  }
+  EXPECT_GE(accepted, 80);
+}
+
 TEST(Budget, ASmallPoolGrowsInSmallSteps) {
   Options options = one_class(256 * kKiB * nodes(), 4096);
   options.max_bytes = kMiB * nodes();
@@ -110,7 +150,7 @@ TEST(Budget, OfANodeIsKept) {
   options.max_bytes = 64 * kMiB * nodes();
   options.node_max_bytes = 5 * kMiB;
   Pool pool(options);
-  EXPECT_EQ(grow_all(pool, kMiB * nodes()), 3U);
+  EXPECT_EQ(grow_all(pool, kMiB * nodes()), 2U) << "a whole huge page, and what is left";
   EXPECT_EQ(mapped_bytes(pool), 5 * kMiB * nodes());
   EXPECT_NE(refusal(pool, 1).find("raise WEIR_NODE_MAX_BYTES"), std::string::npos) << refusal(pool, 1);
 }

@@ -398,7 +398,7 @@ TEST(Callbacks, LowWaterIsNotToldWhenGrowingHelps) {
   while (mapped_bytes(pool) < 6 * kMiB * nodes()) {
     loans.push_back(pool.lend(1));
     ASSERT_TRUE(loans.back());
-    std::this_thread::sleep_for(1ms);
+    ASSERT_TRUE(soon([&] { return pool.state().free_bytes() >= options.low_water_bytes; }));
   }
   EXPECT_EQ(calls.low, 0);
   ::testing::internal::CaptureStderr();

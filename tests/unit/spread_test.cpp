@@ -35,6 +35,12 @@ TEST(Spread, RoundsUpToGranules) {
   EXPECT_EQ(spread(kGranule, {kAny, kAny, kAny}, kAny), (Sizes{kGranule, 0, 0}));
 }
 
+TEST(Spread, GivesEachNodeTheLeastWhereThereIsRoom) {
+  EXPECT_EQ(spread(1, {kAny, kAny}, kAny, 2 * kMiB), (Sizes{2 * kMiB, 2 * kMiB}));
+  EXPECT_EQ(spread(3 * kMiB, {kAny, kAny}, kAny, 2 * kMiB), (Sizes{2 * kMiB, 2 * kMiB}));
+  EXPECT_EQ(spread(1, {0, kAny, kMiB}, kAny, 2 * kMiB), (Sizes{0, 2 * kMiB, kMiB}));
+}
+
 TEST(Spread, ANodeWithoutRoomLeavesItToTheOthers) {
   EXPECT_EQ(spread(8 * kMiB, {0, kAny}, kAny), (Sizes{0, 8 * kMiB}));
   EXPECT_EQ(spread(8 * kMiB, {kAny, 2 * kMiB}, kAny), (Sizes{6 * kMiB, 2 * kMiB}));
@@ -55,7 +61,7 @@ TEST(Spread, NeverBreaksALimitAndRefusesNothingThatFits) {
     for (std::size_t& room : rooms) room = random() % 200 * kGranule;
     const std::size_t total = random() % 800 * kGranule;
     const std::size_t bytes = 1 + random() % (400 * kGranule);
-    const Sizes shares = spread(bytes, rooms, total);
+    const Sizes shares = spread(bytes, rooms, total, random() % 2 == 0 ? kGranule : 2 * kMiB);
     ASSERT_EQ(shares.empty(), bytes > std::min(total, sum(rooms)));
     if (shares.empty()) continue;
     ASSERT_GE(sum(shares), bytes);
