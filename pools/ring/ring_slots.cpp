@@ -7,6 +7,7 @@
 #include <bit>
 #include <cerrno>
 #include <cstring>
+#include <mutex>
 
 #include "base/fatal.h"
 #include "base/units.h"
@@ -100,10 +101,16 @@ RingSlots::RingSlots(PoolState& pool, io_uring& ring, std::uint16_t group, std::
   for (std::uint32_t bid = entries; bid > 0; --bid) empty_.push_back(static_cast<std::uint16_t>(bid - 1));
   const int error = enroll();
   if (error != 0) refuse_registration(error, group_, fill_);
+  describe();
+  pool_.add_holder(*this);
+}
+
+/// The record is live already, and Pool::counts() reads of which lane it is.
+void RingSlots::describe() {
+  const std::lock_guard lock(registry_mutex());
   record_->lane = depot_.lane_index();
   record_->entries = entries_;
   record_->group = group_;
-  pool_.add_holder(*this);
 }
 
 RingSlots::~RingSlots() {

@@ -66,6 +66,7 @@ class RingSlots final : public KernelHolder {
 
  private:
   /// Registers it, empty, unless it is. Returns 0 or -errno.
+  void describe();
   int enroll() noexcept;
   void bring_home() noexcept;
   /// Puts the buffers into empty slots, unseen by the kernel until advance().

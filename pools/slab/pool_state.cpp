@@ -304,7 +304,11 @@ void PoolState::remove_holder(const KernelHolder& holder) {
   std::erase(holders_, &holder);
 }
 
-Counts PoolState::counts() const { return counts_of_pool(segment(), *record_); }
+/// Under the lock with which threads and rings come and go: what they counted is added up in one place or the other.
+Counts PoolState::counts() const {
+  const std::lock_guard lock(registry_mutex());
+  return counts_of_pool(segment(), *record_);
+}
 
 void PoolState::refuse_loans_out() const {
   for (const auto& depot : depots_) {

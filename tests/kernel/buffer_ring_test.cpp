@@ -4,6 +4,7 @@
 #include <weir/error.h>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <optional>
@@ -85,6 +86,20 @@ TEST_F(BufferRingTest, ABufferGoesToTheKernelAndComesBackWithData) {
   EXPECT_EQ(buffers.stock(), 0U);
   expect_counts(1, 0);
   claimed = Loan{};
+  expect_counts(0, 0);
+}
+
+TEST_F(BufferRingTest, CountsCanBeReadWhileRingsComeAndGo) {
+  std::atomic<bool> stop{false};
+  std::thread reader([&] {
+    while (!stop) EXPECT_LE(pool_.counts().kernel_ring, 8U);
+  });
+  for (int i = 0; i < 200; ++i) {
+    BufferRing buffers(pool_, ring_.get(), kGroup, 8, 4096);
+    (void)buffers.replenish();
+  }
+  stop = true;
+  reader.join();
   expect_counts(0, 0);
 }
 

@@ -221,6 +221,18 @@ TEST(PoolThreads, CountsCanBeReadWhileOthersLend) {
 }
 
 /// The pool goes while threads that used it once, and are idle now, come to their end.
+TEST(PoolThreads, CountsCanBeReadWhileThreadsBeginAndEnd) {
+  Pool pool(small_options());
+  std::atomic<bool> stop{false};
+  std::thread others([&] {
+    for (int i = 0; i < 100; ++i) std::thread([&] { EXPECT_TRUE(pool.lend(100)); }).join();
+    stop = true;
+  });
+  while (!stop) EXPECT_EQ(pool.counts().kernel_ring, 0U);
+  others.join();
+  expect_law(pool, 0);
+}
+
 TEST(PoolThreads, APoolIsDestroyedWhileItsFormerUsersEnd) {
   for (int round = 0; round < 100; ++round) {
     constexpr int kThreads = 4;
