@@ -57,7 +57,8 @@ struct WEIR_API Options {
   /// one demotion costs some microseconds, so that even ten thousand connections that fall silent each second cost
   /// hundredths of a processor.
   std::uint32_t idle_ms = 1000;
-  std::uint32_t deadline_ms = 0;  ///< a connection without data for so long ends with ETIMEDOUT; 0: never
+  std::uint32_t deadline_ms =
+      0;  ///< a connection without data for so long, or an eighth longer, ends with ETIMEDOUT; 0: never
   Alerts alerts = Alerts::standard_error;
   AlertSink on_alert;  ///< takes the alerts instead
 

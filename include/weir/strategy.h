@@ -23,7 +23,7 @@ enum class Strategy : std::uint8_t {
   ring_sized,        ///< a ring for each size of buffer; the size is predicted for each connection
   ring_sized_lazy,   ///< rings of all sizes, each given a buffer only when data found none
   ring_incremental,  ///< a ring of large buffers that are filled piece by piece; Linux 6.12, stream sockets
-  ring_bundle,       ///< as ring, with several buffers a completion; Linux 6.10 but for 6.13 and 6.14
+  ring_bundle,       ///< as ring, with several buffers a completion; Linux 6.10 but for 6.13 to 6.15
   epoll,             ///< no io_uring: readiness, then a receive
   ring_adaptive,     ///< as ring_sized while small data comes often, else as poll_recv
 };

@@ -65,8 +65,9 @@ class RingSlots final : public KernelHolder {
   void visit_held(const std::function<void(std::byte*)>& visit) const override;
 
  private:
-  /// Registers it, empty, unless it is. Returns 0 or -errno.
+  /// Says in its record of which lane and group it is.
   void describe();
+  /// Registers it, empty, unless it is. Returns 0 or -errno.
   int enroll() noexcept;
   void bring_home() noexcept;
   /// Puts the buffers into empty slots, unseen by the kernel until advance().

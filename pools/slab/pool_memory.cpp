@@ -82,7 +82,7 @@ void PoolState::tell_degraded(const std::string& why) noexcept {
 /// A huge page, where each node that has room may have one: to be alike comes first.
 std::size_t PoolState::least_reserved() const {
   const std::vector<std::size_t> all = rooms();
-  const auto growing = std::ranges::count_if(all, [](std::size_t bytes) { return bytes > 0; });
+  const auto growing = std::count_if(all.begin(), all.end(), [](std::size_t bytes) { return bytes > 0; });
   return room() / base::kHugePage >= static_cast<std::size_t>(growing) ? base::kHugePage : kGranule;
 }
 

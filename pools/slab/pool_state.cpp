@@ -135,7 +135,7 @@ void PoolState::refuse_small_class_limits() const {
 }
 
 void PoolState::refuse_classes_never_lent() const {
-  const auto nodes = static_cast<std::size_t>(std::ranges::count(limits_.lends, true));
+  const auto nodes = static_cast<std::size_t>(std::count(limits_.lends.begin(), limits_.lends.end(), true));
   for (std::size_t i = 0; i < classes_.count(); ++i) {
     const SizeClass& each = classes_[i];
     if (each.slab_bytes <= limits_.most_at_once) continue;

@@ -39,12 +39,12 @@ bool forget_a_pool() {
   auto& pools = segment().pools;
   const auto ended = [](const PoolRecord& each) { return !is_live(each) && each.class_count != 0; };
   const auto alone = [&](const PoolRecord& each) {
-    return ended(each) && std::ranges::none_of(pools, [&](const PoolRecord& other) {
+    return ended(each) && std::none_of(pools.begin(), pools.end(), [&](const PoolRecord& other) {
              return is_live(other) && name_of(other) == name_of(each);
            });
   };
-  auto found = std::ranges::find_if(pools, alone);
-  if (found == pools.end()) found = std::ranges::find_if(pools, ended);
+  auto found = std::find_if(pools.begin(), pools.end(), alone);
+  if (found == pools.end()) found = std::find_if(pools.begin(), pools.end(), ended);
   if (found != pools.end()) forget(*found);
   return found != pools.end();
 }
@@ -53,7 +53,7 @@ bool overlap(const PoolRecord& pool, std::uint32_t first, std::size_t count) {
   return first < pool.first_lane + pool.class_count && pool.first_lane < first + count;
 }
 
-bool any_pool(auto is_wanted) { return std::ranges::any_of(segment().pools, is_wanted); }
+bool any_pool(auto is_wanted) { return std::any_of(segment().pools.begin(), segment().pools.end(), is_wanted); }
 
 /// The lowest lanes that no live pool has; nothing when there are not so many together.
 std::optional<std::uint32_t> lowest_lanes(std::size_t count) {
@@ -113,13 +113,13 @@ bool take_lanes(PoolRecord& fresh, const SizeClasses& classes) {
 PoolRecord* find_pool_record(std::string_view name, const SizeClasses& classes, bool& lanes_short) {
   auto& pools = segment().pools;
   const std::string_view shown = name.substr(0, sizeof(PoolRecord::name) - 1);
-  const auto like = std::ranges::find_if(pools, [&](const PoolRecord& each) {
+  const auto like = std::find_if(pools.begin(), pools.end(), [&](const PoolRecord& each) {
     return !is_live(each) && name_of(each) == shown && has_classes(each, classes);
   });
   if (like != pools.end()) return &*like;
   const auto is_fresh = [](const PoolRecord& each) { return !is_live(each) && each.class_count == 0; };
-  auto fresh = std::ranges::find_if(pools, is_fresh);
-  if (fresh == pools.end() && forget_a_pool()) fresh = std::ranges::find_if(pools, is_fresh);
+  auto fresh = std::find_if(pools.begin(), pools.end(), is_fresh);
+  if (fresh == pools.end() && forget_a_pool()) fresh = std::find_if(pools.begin(), pools.end(), is_fresh);
   if (fresh == pools.end()) return nullptr;
   lanes_short = !take_lanes(*fresh, classes);
   if (lanes_short) return nullptr;

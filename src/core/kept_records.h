@@ -7,8 +7,9 @@
 #include "core/segment.h"
 #include "core/size_classes.h"
 
-// Records of pools and receivers keep their counters when those have ended, so that no sum of the process falls. One
-// that is like it goes on with them; where there is no room, those go first whose name no other has.
+// Records of pools and receivers keep their counters when those have ended, so that no sum of the process falls. A new
+// one that is like it goes on with them. Where there is no room for another, an ended one makes room: first one whose
+// name (of a receiver: whose label) no living one has, for then its series ends whole.
 
 namespace weir::detail {
 

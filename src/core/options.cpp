@@ -235,7 +235,7 @@ constexpr std::array kOptions{
            [](Options& o, std::string_view text) { return set_number(o.idle_ms, text); },
            [](const Options& o) { return std::to_string(o.idle_ms); }},
     Option{"WEIR_DEADLINE", "milliseconds up to 86400000, or 0", "60000",
-           "a connection without data for so long is ended as timed out; 0: never",
+           "a connection without data for so long, or up to an eighth longer, is ended as timed out; 0: never",
            [](Options& o, std::string_view text) { return set_number(o.deadline_ms, text); },
            [](const Options& o) { return std::to_string(o.deadline_ms); }},
     Option{"WEIR_ALERTS", "stderr, journald or off", "journald",

@@ -11,6 +11,7 @@
 #include <cinttypes>
 #include <cstdio>
 
+#include "base/units.h"
 #include "os/file.h"
 #include "os/kernel_numbers.h"
 
@@ -29,7 +30,6 @@ int flags_of(PageKind kind) {
   return kCommon | MAP_HUGETLB | static_cast<int>(size);
 }
 
-constexpr std::size_t kPage = 4096;
 constexpr int kNothing = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
 
 /// After mlockall(MCL_FUTURE), what mmap maps is locked, and populated where it may be touched.
@@ -42,13 +42,13 @@ std::byte* map_unlocked(void* where, std::size_t bytes, int flags) {
 
 /// The same by one page that grows, so that one page is all that counts against the limit on locked memory.
 std::byte* map_growing(std::size_t bytes, int flags, int fd) {
-  void* page = mmap(nullptr, kPage, PROT_NONE, flags, fd, 0);
+  void* page = mmap(nullptr, base::kSmallPage, PROT_NONE, flags, fd, 0);
   if (page == MAP_FAILED) return nullptr;
-  munlock(page, kPage);
-  void* got = mremap(page, kPage, bytes, MREMAP_MAYMOVE);
+  munlock(page, base::kSmallPage);
+  void* got = mremap(page, base::kSmallPage, bytes, MREMAP_MAYMOVE);
   if (got != MAP_FAILED) return static_cast<std::byte*>(got);
   const int error = errno;
-  munmap(page, kPage);
+  munmap(page, base::kSmallPage);
   errno = error;
   return nullptr;
 }
@@ -131,7 +131,7 @@ int populate_by_kernel(std::byte* where, std::size_t bytes, std::size_t page_byt
 }
 
 int populate_by_read(std::byte* where, std::size_t bytes) {
-  return touch_by_kernel(process_vm_readv, where, bytes, kPage);
+  return touch_by_kernel(process_vm_readv, where, bytes, base::kSmallPage);
 }
 
 void populate_by_touch(std::byte* where, std::size_t bytes) {

@@ -8,14 +8,13 @@
 #include <cerrno>
 
 #include "base/no_cancel.h"
+#include "base/units.h"
 #include "os/kernel_numbers.h"
 #include "os/memory.h"
 #include "os/process.h"
 
 namespace weir::os {
 namespace {
-
-constexpr std::uintptr_t kPage = 4096;
 
 int make_file(const char* name) {
   constexpr unsigned kFlags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
@@ -73,8 +72,9 @@ void remove_segment_file(const SegmentFile& file, std::size_t bytes) {
 }
 
 int populate_segment(const void* where, std::size_t bytes) {
-  const auto start = reinterpret_cast<std::uintptr_t>(where) / kPage * kPage;
-  const auto end = (reinterpret_cast<std::uintptr_t>(where) + bytes + kPage - 1) / kPage * kPage;
+  const auto address = reinterpret_cast<std::uintptr_t>(where);
+  const std::uintptr_t start = address / base::kSmallPage * base::kSmallPage;
+  const std::uintptr_t end = base::round_up(address + bytes, base::kSmallPage);
   auto* const first = reinterpret_cast<std::byte*>(start);  // NOLINT(performance-no-int-to-ptr)
   const int error = allow(first, end - start);
   if (error != 0) return error;

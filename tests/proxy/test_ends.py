@@ -226,13 +226,13 @@ class Ends(unittest.TestCase):
         sockets = harness.need("ss")
         proxy, upstream = self.start(stack, strategy)
         with wire.relayed(proxy, upstream) as pair:
+            def own():
+                shown = harness.run([sockets, "-tnopH", "state", "established"]).stdout.splitlines()
+                return [line for line in shown if f"pid={proxy.pid}," in line]
+
             wire.talk(*pair)
-            time.sleep(QUIET)  # until the last acknowledgement has come
-            shown = harness.run([sockets, "-tnopH", "state", "established"]).stdout.splitlines()
-            own = [line for line in shown if f"pid={proxy.pid}," in line]
-            self.assertEqual(len(own), 2, shown)
-            for line in own:
-                self.assertIn("timer:(keepalive,", line)
+            harness.until(lambda: ["timer:(keepalive," in line for line in own()] == [True] * 2,
+                          lambda: f"both are probed: {own()}")
 
 
 if __name__ == "__main__":

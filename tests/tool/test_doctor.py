@@ -132,6 +132,8 @@ class OrdinaryUserTest(Patient):
         self.assertEqual(self.finding(again, "threads")["health"], "ok")
 
     def test_little_memlock(self):
+        # A user of its own: what another process of the user had locked counts for a while after its end.
+        self.user["user"] = NOBODY - 1
         shown = self.doctor(**self.user, preexec_fn=limited(resource.RLIMIT_MEMLOCK, 65536))
         finding = self.finding(shown, "memlock")
         self.assertEqual(finding["health"], "degraded")

@@ -342,10 +342,13 @@ TEST(Callbacks, ExhaustedIsToldOnceUntilItWasOver) {
     std::this_thread::sleep_for(1ms);
   }
   EXPECT_EQ(calls.exhausted, 1) << "it is still exhausted";
-  loans.clear();
-  std::this_thread::sleep_for(2500ms);
-  loans = lend_all(pool, 1);
-  EXPECT_TRUE(soon([&] { return calls.exhausted == 2; }));
+  EXPECT_TRUE(soon([&] {  // the helper must have looked meanwhile, which a busy machine may put off
+    loans.clear();
+    std::this_thread::sleep_for(2500ms);
+    loans = lend_all(pool, 1);
+    std::this_thread::sleep_for(200ms);
+    return calls.exhausted == 2;
+  }));
   EXPECT_EQ(calls.low, 0) << "there is no mark";
 }
 
@@ -373,19 +376,22 @@ TEST(Callbacks, LowWaterIsToldOnceUntilItWasOver) {
   std::this_thread::sleep_for(50ms);
   EXPECT_EQ(calls.low, 0);
   loans.clear();
-  for (int round = 1; round <= 2; ++round) {
-    lend_most();
-    EXPECT_TRUE(soon([&] { return calls.low == round; })) << round;
-    for (int i = 0; i < 200; ++i) {
-      loans.pop_back();
-      loans.push_back(pool.lend(1));
-      std::this_thread::sleep_for(1ms);
-    }
-    EXPECT_EQ(calls.low, round);
+  lend_most();
+  EXPECT_TRUE(soon([&] { return calls.low == 1; }));
+  for (int i = 0; i < 200; ++i) {
+    loans.pop_back();
+    loans.push_back(pool.lend(1));
+    std::this_thread::sleep_for(1ms);
+  }
+  EXPECT_EQ(calls.low, 1);
+  EXPECT_TRUE(soon([&] {  // the helper must have looked meanwhile, which a busy machine may put off
     loans.clear();
     pool.trim();
     std::this_thread::sleep_for(1500ms);
-  }
+    lend_most();
+    std::this_thread::sleep_for(200ms);
+    return calls.low == 2;
+  }));
   EXPECT_EQ(calls.exhausted, 0);
 }
 
@@ -417,16 +423,22 @@ TEST(Callbacks, LowWaterIsToldAgainAtTheMaximum) {
   options.max_bytes = options.bytes;
   options.low_water_bytes = kMiB * nodes();
   Pool pool(options);
-  for (int round = 1; round <= 2; ++round) {
-    std::vector<Loan> loans;
+  std::vector<Loan> loans;
+  const auto lend_most = [&] {
     for (std::size_t i = 0; i < 20 * nodes(); ++i) loans.push_back(pool.lend(1));  // of 32 a node
-    EXPECT_TRUE(soon([&] { return calls.low == round; })) << round;
-    std::this_thread::sleep_for(1600ms);  // the next try is in 1.5 s
-    EXPECT_EQ(calls.low, round);
+  };
+  lend_most();
+  EXPECT_TRUE(soon([&] { return calls.low == 1; }));
+  std::this_thread::sleep_for(1600ms);  // the next try is in 1.5 s
+  EXPECT_EQ(calls.low, 1);
+  EXPECT_TRUE(soon([&] {  // the helper must have looked meanwhile, which a busy machine may put off
     loans.clear();
     (void)pool.trim();
     std::this_thread::sleep_for(1200ms);
-  }
+    lend_most();
+    std::this_thread::sleep_for(200ms);
+    return calls.low == 2;
+  }));
   EXPECT_EQ(calls.exhausted, 0);
 }
 

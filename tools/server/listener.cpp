@@ -13,8 +13,7 @@ namespace weir::server {
 namespace {
 
 constexpr int kBacklog = 4096;
-
-constexpr int kTries = 20;
+constexpr int kTries = 20;  // to find a port that is free at all addresses
 
 void set_option(int fd, int level, int option, bool on, const char* name) {
   const int value = on ? 1 : 0;
