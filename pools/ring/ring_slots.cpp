@@ -116,11 +116,13 @@ void RingSlots::describe() {
 RingSlots::~RingSlots() {
   pool_.remove_holder(*this);
   bring_home();
-  // What the ring counted goes on counting when its record is gone.
-  const std::uint64_t claimed = record_->claimed.load(std::memory_order_relaxed);
+  // What the ring counted goes on counting when its record is gone, and Pool::counts() sees it in one of the two
+  // places.
+  const std::lock_guard lock(registry_mutex());
+  const std::uint64_t claimed = record_->claimed.exchange(0, std::memory_order_relaxed);
   depot_.record().lends.fetch_add(claimed, std::memory_order_relaxed);
   depot_.record().ring_lends.fetch_add(claimed, std::memory_order_relaxed);
-  depot_.record().drops.fetch_add(record_->provided.load(std::memory_order_relaxed), std::memory_order_relaxed);
+  depot_.record().drops.fetch_add(record_->provided.exchange(0, std::memory_order_relaxed), std::memory_order_relaxed);
 }
 
 int RingSlots::enroll() noexcept {

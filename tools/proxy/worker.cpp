@@ -168,7 +168,7 @@ void Worker::on_polled(Outlet& outlet, int result) {
     return poll_if_deaf(side);
   }
   if (side.hung_up) return give_up(pair);
-  pair.watch->leave = now() + kLeaveTime;
+  pair.watch->leave = std::min(pair.watch->leave, now() + kLeaveTime);
   look_by(pair, pair.watch->leave);
 }
 

@@ -56,7 +56,7 @@ void Loop::end_requests() {
 void Loop::wait(bool at_once) {
   const bool ticking = finishing_ || !accepting_;
   Clock::time_point until = std::min(receiver().next_deadline(), std::max(next_tick(), earliest_tick_));
-  if (!is_empty()) until = std::min(until, next_sweep_);
+  if (!is_empty()) until = std::min(until, std::max(next_sweep_, earliest_tick_));
   if (at_once || ticking) until = std::min(until, Clock::now() + (at_once ? 0ms : kTick));
   const bool spins = !at_once && settings_.spin.count() > 0;
   backend_->wait(until, spins ? std::min(until, Clock::now() + settings_.spin) : Clock::time_point::min());
