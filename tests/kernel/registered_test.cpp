@@ -174,19 +174,19 @@ TEST_F(RegisteredTest, ALoanOfAnArenaThatCameLaterHasNoIndexBeforeARefresh) {
 /// Else the next arena there would have the index of pages that are gone.
 TEST_F(RegisteredTest, WhatIsRegisteredIsNotTrimmed) {
   Pool pool(growing_options());
-  pool.reserve(os::memory_nodes().size() << 20);
+  pool.reserve(os::memory_nodes().size() << 21);
   auto registered = try_register(pool, ring_);
   if (!registered) GTEST_SKIP() << "the limit on locked memory is less than the pool";
-  pool.reserve(os::memory_nodes().size() << 20);
-  EXPECT_EQ(pool.trim(), os::memory_nodes().size() << 20) << "what came later";
+  pool.reserve(os::memory_nodes().size() << 21);
+  EXPECT_EQ(pool.trim(), os::memory_nodes().size() << 21) << "what came later";
   EXPECT_EQ(pool.trim(), 0U);
-  pool.reserve(os::memory_nodes().size() << 20);
+  pool.reserve(os::memory_nodes().size() << 21);
   registered->refresh();
   EXPECT_EQ(pool.trim(), 0U);
   for (const Loan& loan : testing::lend_all(pool, 65536)) ASSERT_EQ(write(loan, index_of(*registered, loan), 0), 65536);
   registered.reset();
   pool.flush();
-  EXPECT_EQ(pool.trim(), 2 * os::memory_nodes().size() << 20);
+  EXPECT_EQ(pool.trim(), 2 * os::memory_nodes().size() << 21);
 }
 
 TEST_F(RegisteredTest, ManySmallArenasAreRegisteredUntilTheIndexesAreSpent) {
@@ -213,7 +213,7 @@ TEST_F(RegisteredTest, ManySmallArenasAreRegisteredUntilTheIndexesAreSpent) {
       ASSERT_EQ(write(loan, *index, 0), 65536);
     }
   }
-  EXPECT_LE(unregistered, 1U);
+  EXPECT_LE(unregistered, os::memory_nodes().size() * 32) << "more than the last 2 MiB of each node";
 }
 
 TEST_F(RegisteredTest, ARefusedEndIsSaidAndTheMemoryStays) {
