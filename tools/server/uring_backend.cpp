@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <utility>
+#include <vector>
 
 #include "backend.h"
 #include "uring.h"
@@ -69,6 +70,7 @@ class UringBackend final : public Backend {
   }
 
   void wait(Clock::time_point until, Clock::time_point awake_until) override {
+    if (!taken_.empty()) return;
     while (Clock::now() < awake_until) {
       io_uring_submit_and_get_events(&ring_.get());
       if (io_uring_cq_ready(&ring_.get()) > 0) return;
@@ -83,14 +85,12 @@ class UringBackend final : public Backend {
   }
 
   void dispatch() override {
-    unsigned head = 0;
-    unsigned seen = 0;
-    io_uring_cqe* cqe = nullptr;
-    io_uring_for_each_cqe(&ring_.get(), head, cqe) {
-      if (cqe->user_data != LIBURING_UDATA_TIMEOUT) handle(*cqe);  // liburing's own, of a wait before Linux 5.11
-      ++seen;
+    take_completions();
+    for (std::size_t i = 0; i < taken_.size(); ++i) {  // to which a handler may add
+      const io_uring_cqe completion = taken_[i];
+      handle(completion);
     }
-    io_uring_cq_advance(&ring_.get(), seen);
+    taken_.clear();
   }
 
   bool is_quiet() const override { return receiver_.quiet() && requests_ == 0; }
@@ -100,12 +100,25 @@ class UringBackend final : public Backend {
   io_uring_sqe* request(std::uint64_t user_data) {
     io_uring_sqe* sqe = io_uring_get_sqe(&ring_.get());
     while (sqe == nullptr) {
-      io_uring_submit(&ring_.get());
+      if (io_uring_submit(&ring_.get()) == -EBUSY) take_completions();
       sqe = io_uring_get_sqe(&ring_.get());
     }
     io_uring_sqe_set_data64(sqe, user_data);
     ++requests_;
     return sqe;
+  }
+
+  /// From the completion queue, on which there is room then. Linux before 5.10.162 and 5.15 takes no requests while
+  /// completions wait for room there.
+  void take_completions() {
+    unsigned head = 0;
+    unsigned count = 0;
+    io_uring_cqe* cqe = nullptr;
+    io_uring_for_each_cqe(&ring_.get(), head, cqe) {
+      taken_.push_back(*cqe);
+      ++count;
+    }
+    io_uring_cq_advance(&ring_.get(), count);
   }
 
   static std::uint64_t name_of_listener(int fd) {
@@ -126,6 +139,7 @@ class UringBackend final : public Backend {
   }
 
   void handle(const io_uring_cqe& cqe) {
+    if (cqe.user_data == LIBURING_UDATA_TIMEOUT) return;  // liburing's own, of a wait before Linux 5.11
     if (receiver_.owns(cqe)) {
       receiver_.complete(cqe,
                          [&](Inflow& inflow, Received received) { events_.on_received(inflow, std::move(received)); });
@@ -160,7 +174,8 @@ class UringBackend final : public Backend {
   Events& events_;
   Ring ring_;
   Receiver receiver_;
-  std::size_t requests_ = 0;  ///< our own, with the kernel
+  std::vector<io_uring_cqe> taken_;  ///< completions that are not handled yet
+  std::size_t requests_ = 0;         ///< our own, with the kernel
   std::span<const Fd> listeners_;
   int accept_result_ = 0;       ///< why it accepts no more, or 0
   unsigned armed_accepts_ = 0;  ///< requests of accepting
