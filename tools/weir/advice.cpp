@@ -364,7 +364,7 @@ Snapshot since(const Snapshot& later, const Snapshot& earlier) {
   }
   for (ReceiverRow& receiver : window.receivers) {
     const auto same = [&](const ReceiverRow& each) {
-      return each.thread == receiver.thread && each.pool == receiver.pool;
+      return each.own_thread == receiver.own_thread && each.pool == receiver.pool;
     };
     const auto before = std::ranges::find_if(earlier.receivers, same);
     if (before != earlier.receivers.end()) take_off(receiver, *before);

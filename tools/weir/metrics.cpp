@@ -184,7 +184,7 @@ MetricFamily of_rings(const Snapshot& snapshot, const RowMetric<RingRow>& what) 
 MetricFamily of_receivers(const Snapshot& snapshot, const RowMetric<ReceiverRow>& what) {
   MetricFamily family = family_of(what.metric);
   const auto add_receiver = [&](const ReceiverRow& row) {
-    const Labels labels{{"pool", row.pool}, {"thread", std::to_string(row.thread)}, {"strategy", row.strategy}};
+    const Labels labels{{"pool", row.pool}, {"thread", std::to_string(row.own_thread)}, {"strategy", row.strategy}};
     add(family, what.metric.kind, text_of(labels), what.value(row));
   };
   std::ranges::for_each(snapshot.receivers, add_receiver);

@@ -8,7 +8,7 @@ namespace {
 bool is_same(const PoolView& one, const PoolView& other) { return one.slot == other.slot && one.name == other.name; }
 
 bool is_same(const ReceiverRow& one, const ReceiverRow& other) {
-  return one.slot == other.slot && one.thread == other.thread && one.pool_slot == other.pool_slot;
+  return one.slot == other.slot && one.own_thread == other.own_thread && one.pool_slot == other.pool_slot;
 }
 
 /// Among those that lived, or that had ended.

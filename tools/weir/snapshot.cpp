@@ -143,6 +143,7 @@ std::vector<ReceiverRow> receivers_of(const Segment& segment, bool ended) {
     receivers.push_back({.slot = i,
                          .pool_slot = receiver.pool,
                          .pool = receiver.pool < kMaxPools ? printable(segment.pools[receiver.pool].name) : "?",
+                         .own_thread = receiver.thread,
                          .thread = receiver.thread,
                          .strategy = strategy_text(receiver.strategy),
                          .chosen = receiver.asked == static_cast<std::uint32_t>(Strategy::automatic),

@@ -65,9 +65,10 @@ struct ReceiverRow {
   std::uint32_t slot = 0;       ///< which record of the segment's
   std::uint32_t pool_slot = 0;  ///< of its pool
   std::string pool;
-  std::uint32_t thread = 0;
-  std::string strategy;  ///< of connections that name none
-  bool chosen = false;   ///< by the receiver, which was asked for `auto`
+  std::uint32_t own_thread = 0;  ///< the number that the thread has for itself, by which the receiver is known
+  std::uint32_t thread = 0;      ///< the number that it has here, as long as it lives
+  std::string strategy;          ///< of connections that name none
+  bool chosen = false;           ///< by the receiver, which was asked for `auto`
   std::uint64_t connections = 0;
   std::uint64_t parked = 0;
   std::uint64_t idle = 0;  ///< connections that wait without a buffer

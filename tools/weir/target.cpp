@@ -59,7 +59,7 @@ Snapshot look_at(const OpenTarget& target) {
   snapshot.pid = static_cast<std::uint32_t>(target.process->id);
   const auto numbers = thread_numbers(*target.process);
   for (ReceiverRow& row : snapshot.receivers) {
-    if (const auto here = numbers.find(row.thread); here != numbers.end()) row.thread = here->second;
+    if (const auto here = numbers.find(row.own_thread); here != numbers.end()) row.thread = here->second;
   }
   return snapshot;
 }
