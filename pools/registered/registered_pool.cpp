@@ -26,8 +26,8 @@ std::size_t spare_slots(const detail::MemoryLimits& limits) {
 
 [[noreturn]] void refuse(int error, std::size_t bytes, const char* other_cause) {
   throw Error(-error, "cannot register " + base::format_size(bytes) + " with the io_uring: the memlock limit is " +
-                          base::format_size(os::memlock_limit()) + " (raise it with `ulimit -l unlimited`), or " +
-                          other_cause);
+                          base::format_size(os::soft_limit(RLIMIT_MEMLOCK)) +
+                          " (raise it with `ulimit -l unlimited`), or " + other_cause);
 }
 
 template <typename Range>

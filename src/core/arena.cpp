@@ -1,5 +1,6 @@
 #include "core/arena.h"
 
+#include <linux/capability.h>
 #include <weir/error.h>
 
 #include <algorithm>
@@ -110,9 +111,9 @@ std::uint64_t memlock_needed(const Options& options) {
 
 std::string why_not_locked(const Options& options, int error) {
   const std::string text = "not locked, so it may be swapped";
-  const std::uint64_t limit = os::memlock_limit();
+  const std::uint64_t limit = os::soft_limit(RLIMIT_MEMLOCK);
   const std::uint64_t needed = memlock_needed(options);
-  if (needed <= limit || os::may_exceed_memlock()) return with_error(text, error);
+  if (needed <= limit || os::has_privilege(CAP_IPC_LOCK)) return with_error(text, error);
   const std::string kib = std::to_string(needed / base::kKiB);
   return text + ": the memlock limit is " + format_size(limit) + ", and " + format_size(needed) +
          " are needed: `ulimit -l " + kib + "`, or LimitMEMLOCK=" + kib + "K in its systemd unit";

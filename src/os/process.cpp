@@ -11,25 +11,17 @@
 #include "os/file.h"
 
 namespace weir::os {
-namespace {
-
-constexpr unsigned kCapIpcLock = 14;
-
-std::uint64_t limit_on(decltype(RLIMIT_FSIZE) resource) {
+std::uint64_t soft_limit(__rlimit_resource resource) {
   rlimit limit{};
   if (getrlimit(resource, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return UINT64_MAX;
   return limit.rlim_cur;
 }
 
-}  // namespace
-
-std::uint64_t memlock_limit() { return limit_on(RLIMIT_MEMLOCK); }
-
-std::uint64_t file_size_limit() { return limit_on(RLIMIT_FSIZE); }
-
 std::uint64_t locked_bytes() { return number_of("/proc/self/status", "VmLck:", 10) * 1024; }
 
-bool may_exceed_memlock() { return (number_of("/proc/self/status", "CapEff:", 16) >> kCapIpcLock & 1) != 0; }
+bool has_privilege(unsigned capability) {
+  return (number_of("/proc/self/status", "CapEff:", 16) >> capability & 1) != 0;
+}
 
 std::string program_name() { return program_invocation_short_name; }
 

@@ -1,22 +1,21 @@
 #pragma once
 
+#include <sys/resource.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <string>
 
 namespace weir::os {
 
-/// RLIMIT_MEMLOCK in bytes; UINT64_MAX when there is none.
-std::uint64_t memlock_limit();
-
-/// The most bytes that a file may grow to (RLIMIT_FSIZE), memory files counted; UINT64_MAX when there is no limit.
-std::uint64_t file_size_limit();
+/// The soft limit on a resource of the process (RLIMIT_MEMLOCK); UINT64_MAX when there is none.
+std::uint64_t soft_limit(__rlimit_resource resource);
 
 /// Bytes that this process has locked.
 std::uint64_t locked_bytes();
 
-/// Whether the process has the privilege (CAP_IPC_LOCK) to lock more than the limit.
-bool may_exceed_memlock();
+/// Whether the process has a privilege, by its number (CAP_IPC_LOCK).
+bool has_privilege(unsigned capability);
 
 /// This program's name, without its folder.
 std::string program_name();

@@ -56,7 +56,7 @@ bool is_still_open(const SegmentFile& file) {
 
 int make_segment_file(const char* name, std::size_t bytes, SegmentFile& made) {
   SegmentFile file;
-  const int error = file_size_limit() < bytes ? make_nameless(bytes, file) : make_named(name, bytes, file);
+  const int error = soft_limit(RLIMIT_FSIZE) < bytes ? make_nameless(bytes, file) : make_named(name, bytes, file);
   if (error != 0) {
     remove_segment_file(file, bytes);
     return error;

@@ -1,6 +1,7 @@
 #include "machine.h"
 
 #include <fmt/format.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
@@ -104,17 +105,10 @@ int try_to_bind() {
   return error;
 }
 
-std::uint64_t soft_limit(int what) {
-  rlimit limit{};
-  return getrlimit(static_cast<__rlimit_resource>(what), &limit) != 0 || limit.rlim_cur == RLIM_INFINITY
-             ? UINT64_MAX
-             : limit.rlim_cur;
-}
-
 /// The number after a name that begins a line of /proc/PID/status.
-std::uint64_t status_number(const std::string& status, const std::string& name, int base = 10) {
+std::uint64_t status_number(const std::string& status, const std::string& name) {
   const std::size_t at = status.find("\n" + name + ":");
-  return at == std::string::npos ? 0 : std::strtoull(status.c_str() + at + name.size() + 2, nullptr, base);
+  return at == std::string::npos ? 0 : std::strtoull(status.c_str() + at + name.size() + 2, nullptr, 10);
 }
 
 std::uint64_t threads_of_user() {
@@ -131,19 +125,16 @@ std::uint64_t threads_of_user() {
 
 /// The machine's root, and who has one of two privileges.
 bool may_exceed_threads() {
-  constexpr unsigned kCapSysAdmin = 21;
-  constexpr unsigned kCapSysResource = 24;
-  const std::uint64_t privileges = status_number(text_of("/proc/self/status"), "CapEff", 16);
-  return getuid() == 0 || (privileges >> kCapSysAdmin & 1) != 0 || (privileges >> kCapSysResource & 1) != 0;
+  return getuid() == 0 || os::has_privilege(CAP_SYS_ADMIN) || os::has_privilege(CAP_SYS_RESOURCE);
 }
 
 void read_process_limits(Machine& machine) {
   machine.task_limit = os::task_limit();
-  machine.thread_limit = soft_limit(RLIMIT_NPROC);
+  machine.thread_limit = os::soft_limit(RLIMIT_NPROC);
   machine.may_exceed_threads = may_exceed_threads();
   machine.user_threads = threads_of_user();
-  machine.file_size_limit = soft_limit(RLIMIT_FSIZE);
-  machine.address_space_limit = soft_limit(RLIMIT_AS);
+  machine.file_size_limit = os::soft_limit(RLIMIT_FSIZE);
+  machine.address_space_limit = os::soft_limit(RLIMIT_AS);
 }
 
 unsigned usable_cpus() {
@@ -170,8 +161,8 @@ Machine read_machine() {
   machine.nodes = read_nodes();
   machine.bind_error = try_to_bind();
   machine.transparent = read_transparent();
-  machine.memlock_limit = os::memlock_limit();
-  machine.may_exceed_memlock = os::may_exceed_memlock();
+  machine.memlock_limit = os::soft_limit(RLIMIT_MEMLOCK);
+  machine.may_exceed_memlock = os::has_privilege(CAP_IPC_LOCK);
   machine.huge_limit = os::hugetlb_limit(base::kHugePage);
   machine.memory_limit = os::memory_limit();
   machine.swap_bytes = field_of(text_of("/proc/meminfo"), "SwapTotal");
