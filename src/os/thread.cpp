@@ -1,25 +1,38 @@
 #include "os/thread.h"
 
+#include <link.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <csignal>
 #include <memory>
+#include <span>
 
 #include "base/no_cancel.h"
 
 namespace weir::os {
 namespace {
 
-// Of the helper, which calls the program back. The program's thread-local memory, which is taken from it, may be
-// larger: the thread then has a stack of the usual size.
-constexpr std::size_t kStackBytes = std::size_t{512} * 1024;
+constexpr std::size_t kStackBytes = std::size_t{512} * 1024;  // for the helper, which calls the program back
+
+/// The program's and its libraries' thread-local memory, most of which the C library takes from a thread's stack.
+std::size_t thread_local_bytes() {
+  std::size_t bytes = 0;
+  const auto add = [](dl_phdr_info* module, std::size_t, void* sum) {
+    for (const ElfW(Phdr) & part : std::span(module->dlpi_phdr, module->dlpi_phnum)) {
+      if (part.p_type == PT_TLS) *static_cast<std::size_t*>(sum) += part.p_memsz + part.p_align;
+    }
+    return 0;
+  };
+  dl_iterate_phdr(add, &bytes);
+  return bytes;
+}
 
 class SmallStack {
  public:
   SmallStack() {
     pthread_attr_init(&attributes_);
-    pthread_attr_setstacksize(&attributes_, kStackBytes);
+    pthread_attr_setstacksize(&attributes_, kStackBytes + thread_local_bytes());
   }
   ~SmallStack() { pthread_attr_destroy(&attributes_); }
   SmallStack(const SmallStack&) = delete;
@@ -51,7 +64,6 @@ int start_thread(const char* name, void (*run)(void*), void* argument, pthread_t
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);  // a thread begins with the mask of the one that makes it
   int error = pthread_create(&started, small.get(), run_and_end, start.get());
-  if (error == EINVAL) error = pthread_create(&started, nullptr, run_and_end, start.get());
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   if (error != 0) return -error;
   (void)start.release();  // NOLINT(bugprone-unused-return-value): the thread's
