@@ -2,8 +2,8 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -35,20 +35,29 @@ bool has_room(std::chrono::milliseconds patience) {
   return poll(&place, 1, static_cast<int>(patience.count())) != 0;
 }
 
-/// Pipes and sockets are those that fill up. Others may write to the same one, so its room can be gone again.
-bool fills_up() {
+mode_t kind_of_stderr() {
   struct stat about {};
-  return fstat(STDERR_FILENO, &about) == 0 && (S_ISFIFO(about.st_mode) || S_ISSOCK(about.st_mode));
+  return fstat(STDERR_FILENO, &about) == 0 ? about.st_mode & S_IFMT : 0;
 }
 
-/// False when it was lost, though somebody might read it.
+/// By an open file of our own: that a write does not wait is a property of it, and others may use the program's.
+ssize_t write_to_pipe(const std::string& text) {
+  const int own = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+  if (own < 0) return write(STDERR_FILENO, text.data(), text.size());  // it had room just now
+  const ssize_t written = write(own, text.data(), text.size());
+  const int error = errno;
+  close(own);
+  errno = error;
+  return written;
+}
+
+/// Others may write to the same pipe or socket, so the room that was seen can be gone again. False when the text was
+/// lost, though somebody might read it.
 bool write_now(const std::string& text) {
-  const iovec piece{.iov_base = const_cast<char*>(text.data()), .iov_len = text.size()};
-  if (fills_up()) {
-    if (pwritev2(STDERR_FILENO, &piece, 1, -1, RWF_NOWAIT) >= 0) return true;
-    if (errno == EAGAIN) return false;
-  }
-  return writev(STDERR_FILENO, &piece, 1) >= 0;  // a kernel that knows no RWF_NOWAIT for it: it had room just now
+  const mode_t kind = kind_of_stderr();
+  if (kind == S_IFIFO) return write_to_pipe(text) >= 0;
+  if (kind == S_IFSOCK) return send(STDERR_FILENO, text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
+  return write(STDERR_FILENO, text.data(), text.size()) >= 0;
 }
 
 /// A pipe with room for anything has room for so much.
