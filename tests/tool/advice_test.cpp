@@ -34,7 +34,7 @@ Snapshot content() {
                      .classes = {class_of(512, 0, 0), class_of(4096, 1000, 500), class_of(16384, 3000, 2000)}};
   snapshot.pools.push_back({.name = "pool", .arenas = {arena}, .nodes = {node}, .rings = {}});
   snapshot.pools[0].rings.push_back({.node = 0, .buffer_bytes = 16384, .group = 64, .entries = 256, .filled = 256});
-  ReceiverRow receiver{.pool = "pool", .thread = 7, .strategy = "ring", .chosen = true, .connections = 200};
+  ReceiverRow receiver{.pool = "pool", .own_thread = 7, .strategy = "ring", .chosen = true, .connections = 200};
   receiver.receives = 100'000;
   receiver.bytes = receiver.receives * 9000;
   snapshot.receivers.push_back(receiver);
@@ -193,7 +193,7 @@ TEST(Advice, OfAWindowIsOfWhatHappenedInIt) {
   later.receivers[0].enobufs += 500;
   EXPECT_EQ(lines_for(since(later, earlier)), "export WEIR_RING_ENTRIES=512");
   EXPECT_EQ(since(earlier, later).receivers[0].enobufs, 0U) << "counts that ran backwards";
-  earlier.receivers[0].thread = 8;
+  earlier.receivers[0].own_thread = 8;
   EXPECT_EQ(since(later, earlier).receivers[0].enobufs, 90'500U) << "a receiver that is new";
 }
 

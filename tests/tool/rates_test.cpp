@@ -17,7 +17,7 @@ PoolView pool_of(std::uint32_t slot, std::uint64_t lends, std::uint64_t refills 
 ReceiverRow receiver_of(std::uint32_t slot, std::uint32_t thread, std::uint64_t receives, std::uint64_t bytes) {
   ReceiverRow row;
   row.slot = slot;
-  row.thread = thread;
+  row.own_thread = thread;
   row.receives = receives;
   row.bytes = bytes;
   return row;
