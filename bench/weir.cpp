@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "core/depot.h"
+#include "cache/depot.h"
 #include "main.h"
 #include "slab/pool_state.h"
 

@@ -15,8 +15,9 @@
 namespace weir {
 
 namespace detail {
+class Helper;
 class PoolState;
-}
+}  // namespace detail
 
 class Lane;
 class NodeLane;
@@ -131,6 +132,7 @@ class WEIR_API Pool {
 
   std::array<std::uint64_t, kTableBytes / kGranule + 1> lane_of_{};
   std::unique_ptr<detail::PoolState> state_;
+  std::unique_ptr<detail::Helper> helper_;  ///< the pool's thread, which ends before the rest does; or none
 };
 
 /// A size class of a pool, looked up once. Cheap to copy. REQUIRES: the pool outlives it.

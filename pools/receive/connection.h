@@ -3,7 +3,7 @@
 #include <chrono>
 #include <cstdint>
 
-#include "core/strategies.h"
+#include "options/strategies.h"
 #include "os/clock.h"
 #include "receive/kept_loans.h"
 #include "receive/predictor.h"

@@ -7,7 +7,7 @@
 #include <cerrno>
 #include <string>
 
-#include "core/slices.h"
+#include "cache/slices.h"
 
 namespace weir::detail {
 namespace {

@@ -4,7 +4,7 @@
 #include <memory>
 #include <vector>
 
-#include "core/strategies.h"
+#include "options/strategies.h"
 #include "os/clock.h"
 #include "receive/stock.h"
 #include "ring/ring_slots.h"

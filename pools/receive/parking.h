@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <vector>
 
-#include "core/depot.h"
+#include "cache/depot.h"
 #include "slab/pool_state.h"
 
 namespace weir::detail {

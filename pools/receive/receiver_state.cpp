@@ -8,11 +8,11 @@
 #include <utility>
 
 #include "base/fatal.h"
-#include "core/kept_records.h"
 #include "os/process.h"
 #include "os/socket.h"
 #include "receive/epoll_requests.h"
 #include "receive/uring_requests.h"
+#include "stats/kept_records.h"
 
 namespace weir::detail {
 namespace {

@@ -2,8 +2,8 @@
 
 #include <utility>
 
-#include "core/depot.h"
-#include "core/threads.h"
+#include "cache/depot.h"
+#include "cache/threads.h"
 
 namespace weir::detail {
 namespace {

@@ -11,8 +11,8 @@
 
 #include "base/fatal.h"
 #include "base/units.h"
-#include "core/slices.h"
-#include "core/threads.h"
+#include "cache/slices.h"
+#include "cache/threads.h"
 #include "os/kernel_numbers.h"
 #include "os/segment_file.h"
 #include "os/uring.h"

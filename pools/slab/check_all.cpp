@@ -2,8 +2,8 @@
 #include <string>
 #include <unordered_map>
 
-#include "core/counts.h"
 #include "slab/pool_state.h"
+#include "stats/counts.h"
 
 namespace weir::detail {
 namespace {

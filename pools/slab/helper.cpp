@@ -34,23 +34,22 @@ std::chrono::steady_clock::time_point now_is() { return std::chrono::steady_cloc
 
 }  // namespace
 
-Helper::Helper(PoolState& pool, Alarm& alarm)
-    : pool_(pool), alarm_(alarm), growth_(pool.node_count()), decay_again_(now_is()) {
+Helper::Helper(PoolState& pool) : pool_(pool), growth_(pool.node_count()), decay_again_(now_is()) {
   const int error = os::start_thread(
       "weir-grow", [](void* self) { static_cast<Helper*>(self)->run(); }, this, thread_);
   if (error != 0) throw Error(-error, why_no_thread(error));
 }
 
 Helper::~Helper() {
-  alarm_.raise(Alarm::ending);
+  pool_.alarm().raise(Alarm::ending);
   os::join_thread(thread_);
 }
 
 void Helper::run() {
   while (true) {
-    alarm_.wait(causes_that_wake(now_is()), next_due(now_is()));
+    pool_.alarm().wait(causes_that_wake(now_is()), next_due(now_is()));
     const Time now = now_is();
-    const unsigned heard = alarm_.hear(causes_that_wake(now));
+    const unsigned heard = pool_.alarm().hear(causes_that_wake(now));
     if ((heard & Alarm::ending) != 0) return;
     look(heard, now);
   }

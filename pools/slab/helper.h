@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "core/alarm.h"
+#include "memory/alarm.h"
 
 namespace weir::detail {
 
@@ -18,7 +18,7 @@ class PoolState;
 class Helper {
  public:
   /// Throws Error when there is no thread to be had. REQUIRES: the pool outlives it.
-  Helper(PoolState& pool, Alarm& alarm);
+  explicit Helper(PoolState& pool);
   /// Waits for what it does just now.
   ~Helper();
   Helper(const Helper&) = delete;
@@ -55,7 +55,6 @@ class Helper {
   };
 
   PoolState& pool_;
-  Alarm& alarm_;
   pthread_t thread_{};
 
   std::vector<Growth> growth_;  ///< by the node's index

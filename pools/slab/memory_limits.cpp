@@ -8,7 +8,7 @@
 #include <string>
 
 #include "base/units.h"
-#include "core/slab_map.h"
+#include "memory/slab_map.h"
 #include "os/numa.h"
 
 namespace weir::detail {

@@ -6,8 +6,8 @@
 #include <string>
 
 #include "base/fatal.h"
-#include "core/magazines.h"
-#include "core/threads.h"
+#include "cache/magazines.h"
+#include "cache/threads.h"
 #include "slab/pool_state.h"
 
 // Lending from a node that the caller names.

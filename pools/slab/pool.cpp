@@ -1,9 +1,10 @@
 #include <weir/pool.h>
 
 #include "base/fatal.h"
-#include "core/magazines.h"
-#include "core/slices.h"
-#include "core/threads.h"
+#include "cache/magazines.h"
+#include "cache/slices.h"
+#include "cache/threads.h"
+#include "slab/helper.h"
 #include "slab/pool_state.h"
 
 namespace weir {
@@ -15,13 +16,15 @@ Pool::Pool(const Options& options) : state_(std::make_unique<detail::PoolState>(
   for (std::size_t i = 0; i < lane_of_.size(); ++i) {
     lane_of_[i] = lane_of_class(classes.index_for(i * kGranule));
   }
-  state_->start_helper();
+  if (state_->needs_helper()) helper_ = std::make_unique<detail::Helper>(*state_);
 }
 
 Pool::~Pool() {
   if (detail::is_fork_child()) {
-    (void)state_.release();  // NOLINT(bugprone-unused-return-value): what it would give back is the parent's
+    (void)helper_.release();  // NOLINT(bugprone-unused-return-value): what these would give back is the parent's
+    (void)state_.release();   // NOLINT(bugprone-unused-return-value)
   } else if (state_->quarantined()) {
+    helper_.reset();
     detail::PoolState::keep_for_ever(std::move(state_));
   }
 }

@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "base/units.h"
-#include "core/spread.h"
-#include "core/threads.h"
+#include "cache/threads.h"
+#include "memory/spread.h"
 #include "os/numa.h"
 #include "slab/pool_state.h"
 

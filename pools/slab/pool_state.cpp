@@ -12,14 +12,14 @@
 
 #include "base/fatal.h"
 #include "base/units.h"
-#include "core/counts.h"
-#include "core/kept_records.h"
-#include "core/magazines.h"
-#include "core/options.h"
-#include "core/slices.h"
-#include "core/threads.h"
+#include "cache/magazines.h"
+#include "cache/slices.h"
+#include "cache/threads.h"
+#include "options/options.h"
 #include "os/numa.h"
 #include "os/process.h"
+#include "stats/counts.h"
+#include "stats/kept_records.h"
 
 namespace weir::detail {
 namespace {
@@ -39,11 +39,6 @@ std::uint32_t magazine_capacity(std::size_t node_bytes, std::uint32_t bytes) {
   return share < kLeastMagazine ? 0 : static_cast<std::uint32_t>(std::min(share, kMostMagazine));
 }
 
-std::uint64_t next_serial() {
-  static std::atomic<std::uint64_t> last{0};
-  return last.fetch_add(1, std::memory_order_relaxed) + 1;
-}
-
 /// The largest slab: one class must not take much of a small pool.
 std::size_t most_slab(const Options& options, std::size_t node_bytes) {
   std::size_t largest = options.classes.back();
@@ -60,8 +55,10 @@ const Options& validated(const Options& options) {
 }
 
 PoolRecord* take_record_for(const Options& options, const SizeClasses& classes) {
+  std::vector<LaneLabel> labels;
+  for (std::size_t i = 0; i < classes.count(); ++i) labels.push_back({classes[i].bytes, alignment_of(classes[i])});
   bool lanes_short = false;
-  PoolRecord* record = take_pool_record(options.name, classes, lanes_short);
+  PoolRecord* record = take_pool_record(options.name, labels, lanes_short);
   if (record != nullptr) return record;
   throw Error(EMFILE, lanes_short ? "the pools of this process have 255 size classes together: give WEIR_CLASSES fewer"
                                   : "this process has 16 pools already: share them between its parts");
@@ -77,7 +74,8 @@ PoolState::PoolState(const Options& options)
       map_(reservation_->base(), limits_.region * limits_.lends.size()),
       record_(take_record_for(options_, classes_)),
       first_lane_(record_->first_lane),
-      cache_budget_{id(), next_serial(), limits_.start_on_node / kThreadShare} {
+      cache_budget_{id(), limits_.start_on_node / kThreadShare} {
+  prepare_threads();
   if (options_.trace || options_.scrub) {
     watch_ = std::make_unique<LoanWatch>(*record_, id(), options_.trace, options_.scrub);
   }
@@ -95,7 +93,6 @@ PoolState::~PoolState() {
 }
 
 void PoolState::retire() noexcept {
-  helper_.reset();
   for (const auto& depot : depots_) depot->retire();
   publish_slices(id(), nullptr);
 }
@@ -107,12 +104,8 @@ void PoolState::keep_for_ever(std::unique_ptr<PoolState> pool) {
   kept.push_back(std::move(pool));
 }
 
-bool PoolState::has_helper() const {
+bool PoolState::needs_helper() const {
   return options_.grow_bytes > 0 || options_.decay_seconds > 0 || options_.on_low_water || options_.on_exhausted;
-}
-
-void PoolState::start_helper() {
-  if (has_helper()) helper_ = std::make_unique<Helper>(*this, alarm_);
 }
 
 /// What a class may have on each node.
@@ -192,7 +185,7 @@ LoanParts PoolState::lend(std::size_t class_index) noexcept {
 
 void PoolState::note_exhausted(const Depot& depot) noexcept {
   exhausted_.store(&depot, std::memory_order_relaxed);
-  has_helper() ? alarm_.raise(Alarm::exhausted) : tell_exhausted();
+  needs_helper() ? alarm_.raise(Alarm::exhausted) : tell_exhausted();
 }
 
 void PoolState::tell_exhausted() noexcept {

@@ -12,16 +12,15 @@
 #include <string>
 #include <vector>
 
-#include "core/alarm.h"
-#include "core/alert_limit.h"
-#include "core/arena.h"
-#include "core/depot.h"
-#include "core/node_memory.h"
-#include "core/segment.h"
-#include "core/size_classes.h"
-#include "core/slab_map.h"
-#include "slab/helper.h"
+#include "cache/depot.h"
+#include "memory/alarm.h"
+#include "memory/arena.h"
+#include "memory/node_memory.h"
+#include "memory/size_classes.h"
+#include "memory/slab_map.h"
 #include "slab/memory_limits.h"
+#include "stats/alert_limit.h"
+#include "stats/segment.h"
 
 namespace weir::detail {
 
@@ -61,8 +60,9 @@ class PoolState {
   /// A loan of a buffer that is out; anything else is fatal.
   LoanParts adopt(std::byte* buffer) noexcept;
 
-  /// Starts the thread that grows and shrinks the pool, where the options ask for one. Throws Error.
-  void start_helper();
+  /// True when the options ask for a thread that grows and shrinks the pool, which sleeps on the alarm.
+  bool needs_helper() const;
+  Alarm& alarm() noexcept { return alarm_; }
   /// Maps `bytes` more, spread over the nodes, or nothing. Throws Error.
   void reserve(std::size_t bytes);
   /// Maps grow_bytes more on a node, or what there is room for. Throws Error when there is none, or no memory.
@@ -125,7 +125,6 @@ class PoolState {
 
  private:
   Depot& depot(std::size_t node, std::size_t class_index) { return *depots_[node * classes_.count() + class_index]; }
-  bool has_helper() const;
   void refuse_small_class_limits() const;
   void refuse_classes_never_lent() const;
   void make_nodes();
@@ -168,7 +167,6 @@ class PoolState {
   std::vector<const KernelHolder*> holders_;
   std::atomic<std::uint32_t> rings_{0};  ///< of receivers, in use
   bool quarantined_ = false;
-  std::unique_ptr<Helper> helper_;
 };
 
 }  // namespace weir::detail

@@ -17,11 +17,11 @@
 #include <string>
 #include <vector>
 
-#include "core/segment.h"
 #include "faults/failing_calls.h"
 #include "faults/scenario.h"
 #include "os/journal.h"
 #include "pool_testing.h"
+#include "stats/segment.h"
 
 extern "C" int __lsan_do_recoverable_leak_check() __attribute__((weak));  // there with AddressSanitizer
 

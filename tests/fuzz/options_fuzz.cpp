@@ -12,7 +12,7 @@
 #include <string_view>
 
 #include "base/units.h"
-#include "core/options.h"
+#include "options/options.h"
 
 // The input is an environment: lines of NAME=VALUE. Whatever they are, they are refused by one helpful line, or make
 // options that are valid and whose shown values give the same options again. Every value is also read as a size, and

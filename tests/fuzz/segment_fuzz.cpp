@@ -14,15 +14,15 @@
 #include <string>
 #include <vector>
 
-#include "core/segment.h"
-#include "core/slab_map.h"
 #include "failure.h"
 #include "layout.h"
 #include "map_print.h"
+#include "memory/slab_map.h"
 #include "segment_reader.h"
 #include "slab_file.h"
 #include "snapshot.h"
 #include "stat_print.h"
+#include "stats/segment.h"
 
 // The input is what is changed in a small segment of a process at rest, with its slab file behind it: pieces, each with
 // where it goes. Whatever they are, the file is refused by one line, or all that is printed of it has sense.

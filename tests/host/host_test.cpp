@@ -22,8 +22,8 @@
 #include <thread>
 #include <vector>
 
-#include "core/segment.h"
 #include "pool_testing.h"
+#include "stats/segment.h"
 
 // The library lives in a program that it does not know: each test is a process of its own, which is such a program.
 

@@ -6,8 +6,8 @@
 #include <mutex>
 #include <thread>
 
-#include "core/segment.h"
 #include "kernel/strategies.h"
+#include "stats/segment.h"
 
 // What every strategy does when there is no data, or no buffer.
 

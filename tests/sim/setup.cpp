@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <string>
 
-#include "core/strategies.h"
+#include "options/strategies.h"
 #include "sim/report.h"
 
 namespace weir::sim {

@@ -1,6 +1,6 @@
 #include <algorithm>
 
-#include "core/strategies.h"
+#include "options/strategies.h"
 #include "sim/report.h"
 #include "sim/world.h"
 

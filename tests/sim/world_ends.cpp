@@ -1,10 +1,10 @@
 #include <algorithm>
 #include <utility>
 
-#include "core/counts.h"
 #include "sim/report.h"
 #include "sim/world.h"
 #include "slab/pool_state.h"
+#include "stats/counts.h"
 
 // What must hold in the simulated world when it comes to rest.
 

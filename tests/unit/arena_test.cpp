@@ -1,4 +1,4 @@
-#include "core/arena.h"
+#include "memory/arena.h"
 
 #include <gtest/gtest.h>
 #include <weir/error.h>

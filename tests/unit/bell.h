@@ -2,7 +2,7 @@
 
 #include <poll.h>
 
-#include "core/depot.h"
+#include "cache/depot.h"
 #include "os/event.h"
 
 namespace weir::testing {

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "core/depot.h"
+#include "cache/depot.h"
 #include "granules.h"
 #include "seed.h"
 

@@ -1,4 +1,4 @@
-#include "core/depot.h"
+#include "cache/depot.h"
 
 #include <gtest/gtest.h>
 
@@ -9,10 +9,10 @@
 #include <vector>
 
 #include "bell.h"
-#include "core/counts.h"
-#include "core/magazines.h"
-#include "core/threads.h"
+#include "cache/magazines.h"
+#include "cache/threads.h"
 #include "granules.h"
+#include "stats/counts.h"
 
 namespace weir::detail {
 namespace {

@@ -7,7 +7,7 @@
 #include <thread>
 #include <vector>
 
-#include "core/magazines.h"
+#include "cache/magazines.h"
 #include "faked_nodes.h"
 #include "pool_limits.h"
 #include "pool_testing.h"

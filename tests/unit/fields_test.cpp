@@ -1,4 +1,4 @@
-#include "core/fields.h"
+#include "stats/fields.h"
 
 #include <gtest/gtest.h>
 

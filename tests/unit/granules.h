@@ -3,7 +3,7 @@
 #include <cstdlib>
 #include <memory>
 
-#include "core/slab_map.h"
+#include "memory/slab_map.h"
 
 namespace weir::testing {
 

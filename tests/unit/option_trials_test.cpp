@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "core/options.h"
+#include "options/options.h"
 #include "os/numa.h"
 #include "pool_testing.h"
 

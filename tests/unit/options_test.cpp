@@ -1,4 +1,4 @@
-#include "core/options.h"
+#include "options/options.h"
 
 #include <gtest/gtest.h>
 #include <weir/error.h>
@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "core/strategies.h"
+#include "options/strategies.h"
 
 namespace weir {
 namespace {

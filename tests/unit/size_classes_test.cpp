@@ -1,4 +1,4 @@
-#include "core/size_classes.h"
+#include "memory/size_classes.h"
 
 #include <gtest/gtest.h>
 

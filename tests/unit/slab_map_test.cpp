@@ -1,4 +1,4 @@
-#include "core/slab_map.h"
+#include "memory/slab_map.h"
 
 #include <gtest/gtest.h>
 

@@ -1,11 +1,11 @@
-#include "core/spread.h"
+#include "memory/spread.h"
 
 #include <gtest/gtest.h>
 
 #include <numeric>
 #include <random>
 
-#include "core/slab_map.h"
+#include "memory/slab_map.h"
 
 namespace weir::detail {
 namespace {

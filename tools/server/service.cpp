@@ -15,8 +15,8 @@
 #include "common/end_signals.h"
 #include "common/numbers.h"
 #include "common/streams.h"
-#include "core/alert_text.h"
 #include "pin.h"
+#include "stats/alert_text.h"
 
 namespace weir::server {
 namespace {

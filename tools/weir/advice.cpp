@@ -10,8 +10,8 @@
 #include <optional>
 
 #include "base/units.h"
-#include "core/strategies.h"
 #include "grade_text.h"
+#include "options/strategies.h"
 
 namespace weir::tool {
 namespace {

@@ -3,7 +3,9 @@
 #include <string>
 #include <vector>
 
-#include "diagnosis.h"
+#include "finding.h"
+#include "machine.h"
+#include "plan.h"
 
 namespace weir::tool {
 

@@ -5,7 +5,7 @@
 
 #include "base/units.h"
 #include "checks.h"
-#include "core/segment.h"
+#include "stats/segment.h"
 
 namespace weir::tool {
 namespace {

@@ -5,8 +5,8 @@
 
 #include "base/units.h"
 #include "checks.h"
-#include "core/arena.h"
-#include "core/segment.h"
+#include "memory/arena.h"
+#include "stats/segment.h"
 
 namespace weir::tool {
 namespace {

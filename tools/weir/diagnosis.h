@@ -1,25 +1,12 @@
 #pragma once
 
-#include <string>
 #include <vector>
 
+#include "finding.h"
 #include "machine.h"
 #include "plan.h"
 
 namespace weir::tool {
-
-enum class Health { ok, degraded, broken };
-
-const char* name_of(Health health);
-
-/// What is to be said of one thing.
-struct Finding {
-  Health health = Health::ok;
-  std::string what;
-  std::string fact;
-  std::string meaning;  ///< for weir; may be empty where all is well
-  std::string fix;      ///< the command; empty where all is well, or there is none
-};
 
 /// Everything that matters for the plan on this machine.
 std::vector<Finding> diagnose(const Machine& machine, const Plan& plan);

@@ -8,8 +8,8 @@
 #include <system_error>
 
 #include "commands.h"
-#include "core/options.h"
 #include "failure.h"
+#include "options/options.h"
 #include "process.h"
 #include "terminal.h"
 #include "text.h"

@@ -18,9 +18,9 @@
 #include <string_view>
 
 #include "base/units.h"
-#include "core/segment.h"
 #include "os/memory.h"
 #include "os/numa.h"
+#include "stats/segment.h"
 
 namespace weir::tool {
 namespace {

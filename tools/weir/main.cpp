@@ -16,9 +16,9 @@
 #include "commands.h"
 #include "common/streams.h"
 #include "completion.h"
-#include "core/segment.h"
 #include "failure.h"
 #include "notes.h"
+#include "stats/segment.h"
 #include "text.h"
 #include "times.h"
 

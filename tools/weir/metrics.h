@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "borrows.h"
-#include "core/fields.h"
 #include "snapshot.h"
+#include "stats/fields.h"
 
 namespace weir::tool {
 

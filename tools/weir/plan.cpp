@@ -7,8 +7,8 @@
 #include <bit>
 
 #include "base/units.h"
-#include "core/size_classes.h"
-#include "core/strategies.h"
+#include "memory/size_classes.h"
+#include "options/strategies.h"
 
 namespace weir::tool {
 namespace {

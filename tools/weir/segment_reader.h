@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "core/segment.h"
 #include "file.h"
+#include "stats/segment.h"
 
 namespace weir::tool {
 

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 
-#include "core/segment.h"
 #include "os/segment_file.h"
 #include "process.h"
 #include "segment_search.h"
+#include "stats/segment.h"
 
 namespace weir::tool {
 namespace {

@@ -8,8 +8,8 @@
 #include <span>
 #include <vector>
 
-#include "core/slab_map.h"
 #include "file.h"
+#include "memory/slab_map.h"
 #include "target.h"
 
 namespace weir::tool {

@@ -6,7 +6,7 @@
 #include <optional>
 #include <thread>
 
-#include "core/counts.h"
+#include "stats/counts.h"
 #include "text.h"
 
 namespace weir::tool {
