@@ -37,7 +37,7 @@ class Messages {
   }
   ~Messages() {
     receiver_->stop_all();
-    while (!receiver_->quiet()) step();
+    while (receiver_->has_inflight()) step();
   }
   Messages(const Messages&) = delete;
   Messages& operator=(const Messages&) = delete;

@@ -46,7 +46,7 @@ class Stocked {
 
   /// A message at a time, as an almost idle connection has them.
   void starve() {
-    while (slots_->stock() > 0) {
+    while (slots_->filled() > 0) {
       if (write(ends_[1], "x", 1) != 1) std::abort();
       io_uring_sqe* sqe = io_uring_get_sqe(&ring_);
       io_uring_prep_recv(sqe, ends_[0], nullptr, 0, 0);
@@ -71,10 +71,10 @@ class Stocked {
 /// With the filling that both need before.
 template <void (Stocked::*kBringHome)()>
 void bring_home(benchmark::State& state) {
-  Stocked stocked(static_cast<std::uint32_t>(state.range(0)));
+  Stocked from_depot(static_cast<std::uint32_t>(state.range(0)));
   for ([[maybe_unused]] auto each : state) {
-    stocked.fill();
-    (stocked.*kBringHome)();
+    from_depot.fill();
+    (from_depot.*kBringHome)();
   }
 }
 

@@ -36,13 +36,13 @@ class WEIR_API BufferRing {
   /// Gives the kernel your buffer. False, and the loan stays yours, when it is of another class, node or pool, or
   /// every slot is full.
   bool provide(Loan& loan) noexcept;
-  /// Fills empty slots from the pool, as far as it has buffers. Returns the stock.
+  /// Fills empty slots from the pool, as far as it has buffers. Returns how many slots have one.
   std::uint32_t replenish() noexcept;
   /// The buffer that the completion carries, with its received bytes in use.
   /// REQUIRES: the completion has IORING_CQE_F_BUFFER and is of this group; each is claimed once.
   Loan claim(const io_uring_cqe& cqe) noexcept;
 
-  std::uint32_t stock() const noexcept;
+  std::uint32_t filled() const noexcept;
   std::uint32_t entries() const noexcept;
   std::uint16_t group() const noexcept;
 

@@ -113,11 +113,11 @@ class WEIR_API Pool {
  private:
   friend class Lane;
   friend class NodeLane;
-  static constexpr std::size_t kGranule = 64;
+  static constexpr std::size_t kSizeStep = 64;
   static constexpr std::size_t kTableBytes = std::size_t{64} * 1024;
 
   /// REQUIRES: bytes <= kTableBytes.
-  std::uint64_t small_lane(std::size_t bytes) const noexcept { return lane_of_[(bytes + kGranule - 1) / kGranule]; }
+  std::uint64_t small_lane(std::size_t bytes) const noexcept { return lane_of_[(bytes + kSizeStep - 1) / kSizeStep]; }
   Loan lend_of(std::uint64_t lane) noexcept {
     detail::Magazine& magazine = detail::thread_home_lanes.at(lane);
     std::byte* const buffer = magazine.lend();
@@ -130,7 +130,7 @@ class WEIR_API Pool {
   std::uint32_t lane_of_class(std::size_t index) const noexcept;
   detail::LoanParts lend_slowly(std::uint32_t lane) noexcept;
 
-  std::array<std::uint64_t, kTableBytes / kGranule + 1> lane_of_{};
+  std::array<std::uint64_t, kTableBytes / kSizeStep + 1> lane_of_{};
   std::unique_ptr<detail::PoolState> state_;
   std::unique_ptr<detail::Helper> helper_;  ///< the pool's thread, which ends before the rest does; or none
 };

@@ -75,8 +75,8 @@ class WEIR_API Receiver {
   /// options is neither automatic nor epoll, no class holds receive_bytes, or files are short. REQUIRES: the pool
   /// outlives this; no two receivers of an epoll have the same `group`.
   Receiver(Pool& pool, Epoll epoll, std::uint16_t group = 64);
-  /// REQUIRES: on an io_uring, quiet(), else the buffers that the kernel may still write to are lost to the pool for
-  /// ever, and it says so on standard error. In a child of fork it does nothing.
+  /// REQUIRES: on an io_uring, !has_inflight(), else the buffers that the kernel may still write to are lost to the
+  /// pool for ever, and it says so on standard error. In a child of fork it does nothing.
   ~Receiver();
   Receiver(const Receiver&) = delete;
   Receiver& operator=(const Receiver&) = delete;
@@ -119,10 +119,10 @@ class WEIR_API Receiver {
   /// Connections that wait for a buffer.
   std::size_t parked() const noexcept;
 
-  /// Stops every inflow and the receiver's own requests, for good. After it, run your loop until quiet().
+  /// Stops every inflow and the receiver's own requests, for good. After it, run your loop while has_inflight().
   void stop_all() noexcept;
-  /// True when the kernel has no request of this receiver.
-  bool quiet() const noexcept;
+  /// True while the kernel has a request of this receiver.
+  bool has_inflight() const noexcept;
 
  private:
   friend class detail::ReceiverState;

@@ -11,22 +11,22 @@
 namespace weir::detail {
 namespace {
 
-using Kind = Requests::Kind;
+using Kind = Submitter::Kind;
 
 bool is_bundle(const Connection& connection) { return connection.strategy->ring == StrategyFacts::Ring::bundle; }
 
 }  // namespace
 
 ReceiverState::Delivery ReceiverState::accept(const io_uring_cqe& cqe) noexcept {
-  requests_->note_completion((cqe.flags & IORING_CQE_F_MORE) == 0);
-  const Requests::Name name = Requests::name_of(cqe.user_data);
-  switch (name.kind) {
+  submitter_->note_completion((cqe.flags & IORING_CQE_F_MORE) == 0);
+  const RequestId id = Submitter::id_of(cqe.user_data);
+  switch (id.kind) {
     case Kind::receive:
-      check_name(name);
-      return accept_receive(name.connection, cqe);
+      check_id(id);
+      return accept_receive(id.connection, cqe);
     case Kind::poll:
-      check_name(name);
-      return accept_poll(name.connection, cqe.res);
+      check_id(id);
+      return accept_poll(id.connection, cqe.res);
     case Kind::event:
       return accept_event();
     case Kind::cancel:
@@ -37,12 +37,12 @@ ReceiverState::Delivery ReceiverState::accept(const io_uring_cqe& cqe) noexcept 
 
 /// A registered file stays so from one request to the next: the event of one that nobody waits for ends that.
 ReceiverState::Delivery ReceiverState::accept(const epoll_event& event) noexcept {
-  const Requests::Name name = Requests::name_of(event.data.u64);
-  if (name.kind == Kind::event) return accept_event();
-  const std::uint32_t slot = name.connection;
+  const RequestId id = Submitter::id_of(event.data.u64);
+  if (id.kind == Kind::event) return accept_event();
+  const std::uint32_t slot = id.connection;
   if (slot >= connections_.size()) base::fatal("an event of a connection that the receiver has not");
   const Connection& connection = connections_[slot];
-  if (name.generation != connection.generation) return {};  // of the same batch as what ended it
+  if (id.generation != connection.generation) return {};  // of the same batch as what ended it
   if (connection.request == Request::poll) return accept_poll(slot, 1);
   if (connection.request == Request::none) {
     end_request(slot);
@@ -54,14 +54,14 @@ ReceiverState::Delivery ReceiverState::accept(const epoll_event& event) noexcept
   return accept_result(slot, received, std::move(buffer));
 }
 
-void ReceiverState::check_name(Requests::Name name) const noexcept {
-  const bool known = name.connection < connections_.size() && connections_[name.connection].request != Request::none &&
-                     connections_[name.connection].generation == name.generation;
+void ReceiverState::check_id(RequestId id) const noexcept {
+  const bool known = id.connection < connections_.size() && connections_[id.connection].request != Request::none &&
+                     connections_[id.connection].generation == id.generation;
   if (!known) base::fatal("a completion of a request that the receiver has not: was one given to complete() twice?");
 }
 
 ReceiverState::Delivery ReceiverState::accept_event() noexcept {
-  watching_ = false;
+  event_armed_ = false;
   parking_.clear_event();
   Delivery delivery;
   delivery.more = !to_deliver_.empty();

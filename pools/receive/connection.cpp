@@ -4,7 +4,7 @@
 #include <cerrno>
 #include <utility>
 
-#include "receive/requests.h"
+#include "receive/submitter.h"
 
 namespace weir::detail {
 namespace {
@@ -30,8 +30,8 @@ Connection::Pause Connection::first_pause(const StrategyFacts& strategy) noexcep
 
 Request Connection::next_request() const noexcept {
   if (has_ring(*strategy) && suits_ring()) return silent && !has_data ? Request::poll : Request::from_ring;
-  if (has_data) return Request::take;
-  return silent || has_ring(*strategy) || !waits_by_receive() ? Request::poll : Request::wait;
+  if (has_data) return Request::recv_now;
+  return silent || has_ring(*strategy) || !waits_by_receive() ? Request::poll : Request::recv;
 }
 
 /// Large data is better received when a poll has told of it: the buffer that was used last is in the cache, while a
@@ -47,7 +47,7 @@ bool Connection::waits_by_receive() const noexcept {
 }
 
 void Connection::renew() noexcept {
-  generation = static_cast<std::uint16_t>((generation + 1) % Requests::kGenerations);
+  generation = static_cast<std::uint16_t>((generation + 1) % Submitter::kGenerations);
 }
 
 void Connection::note_poll(int result) noexcept {

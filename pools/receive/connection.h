@@ -17,11 +17,11 @@ namespace weir::detail {
 /// What a connection may have with the kernel: never more than one of them, and its cancel.
 enum class Request : std::uint8_t {
   none,
-  poll,       ///< tells that there is data
-  take,       ///< receives the data that is known to be there, into a buffer
-  borrow,     ///< the same into a buffer of a ring, where the pool has none
-  wait,       ///< waits for data with a buffer
-  from_ring,  ///< a multishot, for which the kernel picks buffers
+  poll,             ///< tells that there is data
+  recv_now,         ///< receives the data that is known to be there, into a buffer
+  recv_spare_ring,  ///< the same into a buffer of a ring, where the pool has none
+  recv,             ///< waits for data with a buffer
+  from_ring,        ///< a multishot, for which the kernel picks buffers
 };
 
 /// Where a connection is listed: never in more than one.
@@ -66,9 +66,9 @@ struct Connection {
   /// Where its strategy has a ring: a multishot receive is right for its data as it came of late.
   bool suits_ring() const noexcept;
   /// The request holds a buffer or kernel memory that a poll does not.
-  bool can_fall_silent() const noexcept { return request == Request::wait || request == Request::from_ring; }
+  bool can_fall_silent() const noexcept { return request == Request::recv || request == Request::from_ring; }
   /// The kernel picks its buffers, from the ring of its group.
-  bool uses_ring() const noexcept { return request == Request::from_ring || request == Request::borrow; }
+  bool uses_ring() const noexcept { return request == Request::from_ring || request == Request::recv_spare_ring; }
   bool has_undelivered() const noexcept { return !kept.empty() || end != kNoEnd; }
   /// `result`: 0, or -errno.
   void keep_end(int result) noexcept { end = static_cast<std::int16_t>(result); }

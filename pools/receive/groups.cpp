@@ -66,7 +66,7 @@ std::uint8_t Groups::make(const StrategyFacts& strategy, std::uint32_t buffer_by
   const auto entries =
       slices ? static_cast<std::uint32_t>(std::bit_floor(std::max<std::uint64_t>(fit, 1))) : options.ring_entries;
   const std::uint16_t number = next_number();
-  groups_.push_back({.ring = ring, .lazy = strategy.lazy, .slots = nullptr, .stock = Stock(entries)});
+  groups_.push_back({.ring = ring, .lazy = strategy.lazy, .slots = nullptr, .target = FillTarget(entries)});
   try {
     groups_.back().slots.reset(
         new RingSlots(pool_, *ring_, number, entries, buffer_bytes, slices ? Fill::slices : Fill::whole));
@@ -117,9 +117,9 @@ void Groups::replenish(os::Time now) noexcept {
 
 void Groups::replenish(Group& group, os::Time now) noexcept {
   if (group.dry == now) return;  // the pool was searched just now
-  const std::uint32_t left = group.slots->stock();
+  const std::uint32_t left = group.slots->filled();
   if (left != group.filled) group.used = now;
-  group.stock.note_used(group.filled - std::min(left, group.filled), now);
+  group.target.note_used(group.filled - std::min(left, group.filled), now);
   group.filled = group.lazy ? left : group.slots->replenish(within_limits(group));
   if (group.filled == 0) group.dry = now;
 }
@@ -128,15 +128,15 @@ void Groups::replenish(Group& group, os::Time now) noexcept {
 std::uint32_t Groups::within_limits(const Group& group) const noexcept {
   const std::size_t bytes = group.slots->buffer_bytes();
   const std::size_t share = std::max<std::size_t>(pool_.ring_share() / bytes, 1);
-  const std::size_t goal = std::min(std::size_t{group.stock.wanted()}, share);
-  const std::size_t stock = group.slots->stock();
-  if (goal <= stock) return static_cast<std::uint32_t>(goal);
-  return static_cast<std::uint32_t>(std::min(goal, stock + pool_.spare_bytes() / bytes));
+  const std::size_t goal = std::min(std::size_t{group.target.wanted()}, share);
+  const std::size_t filled = group.slots->filled();
+  if (goal <= filled) return static_cast<std::uint32_t>(goal);
+  return static_cast<std::uint32_t>(std::min(goal, filled + pool_.spare_bytes() / bytes));
 }
 
 os::Time Groups::idle_at(const Group& group) const noexcept {
   const std::chrono::milliseconds idle{pool_.options().idle_ms};
-  const bool is_used = group.requests > 0 || group.slots->stock() == 0 || idle.count() == 0;
+  const bool is_used = group.requests > 0 || group.slots->filled() == 0 || idle.count() == 0;
   return is_used ? os::Time::max() : group.used + idle;
 }
 
@@ -144,7 +144,7 @@ void Groups::withdraw_idle(os::Time now) noexcept {
   for (Group& group : groups_) {
     if (idle_at(group) > now) continue;
     group.slots->withdraw();
-    group.filled = group.slots->stock();
+    group.filled = group.slots->filled();
     group.used = now;  // where the kernel refused, it is asked again after the same time
   }
 }
@@ -157,14 +157,14 @@ os::Time Groups::next_idle() const noexcept {
 
 std::uint8_t Groups::lender() const noexcept {
   const auto found = std::find_if(groups_.begin(), groups_.end(),
-                                  [](const Group& group) { return group.slots->stock() > group.promised; });
+                                  [](const Group& group) { return group.slots->filled() > group.promised; });
   return found != groups_.end() ? static_cast<std::uint8_t>(found - groups_.begin()) : kNone;
 }
 
-std::size_t Groups::stock() const noexcept {
-  std::size_t stock = 0;
-  for (const Group& group : groups_) stock += group.slots->stock();
-  return stock;
+std::size_t Groups::filled() const noexcept {
+  std::size_t filled = 0;
+  for (const Group& group : groups_) filled += group.slots->filled();
+  return filled;
 }
 
 void Groups::abandon() noexcept {

@@ -6,7 +6,7 @@
 
 #include "options/strategies.h"
 #include "os/clock.h"
-#include "receive/stock.h"
+#include "receive/fill_target.h"
 #include "ring/ring_slots.h"
 
 namespace weir::detail {
@@ -46,7 +46,7 @@ class Groups {
   void promise(std::uint8_t index) noexcept { ++groups_[index].promised; }
   void settle_promise(std::uint8_t index) noexcept { --groups_[index].promised; }
 
-  std::size_t stock() const noexcept;
+  std::size_t filled() const noexcept;
   /// The kernel may still write to their buffers: they are lost.
   void abandon() noexcept;
 
@@ -55,11 +55,11 @@ class Groups {
     StrategyFacts::Ring ring;
     bool lazy;
     std::unique_ptr<RingSlots, EndRing> slots;
-    Stock stock;
-    std::uint32_t filled = 0;  ///< its stock when it was replenished
+    FillTarget target;
+    std::uint32_t filled = 0;  ///< slots with a buffer when it was replenished
     std::uint32_t requests = 0;
     std::uint32_t promised = 0;
-    os::Time used{};  ///< the last time that its stock was seen to have changed, or a request of it ended
+    os::Time used{};  ///< the last time that its filled slots were seen to have changed, or a request of it ended
     os::Time dry{};   ///< the last time that there was nothing for it
   };
 

@@ -21,22 +21,22 @@ Parking::Parking(PoolState& pool, std::size_t classes)
 }
 
 Parking::~Parking() {
-  stop_waiting();
+  remove_waiter();
   os::close_event(event_);
 }
 
 bool Parking::wait() noexcept {
   if (depots_.front() != &pool_.home_depot(0)) {
-    stop_waiting();
+    remove_waiter();
     for (std::size_t i = 0; i < depots_.size(); ++i) depots_[i] = &pool_.home_depot(i);
   }
-  return pool_.wait(depots_, waiters_);
+  return pool_.enqueue_waiters(depots_, waiters_);
 }
 
-void Parking::stop_waiting() noexcept {
+void Parking::remove_waiter() noexcept {
   if (depots_.front() == nullptr) return;  // as at nearly every turn
   for (std::size_t i = 0; i < depots_.size(); ++i) {
-    if (depots_[i] != nullptr) depots_[i]->stop_waiting(waiters_[i]);
+    if (depots_[i] != nullptr) depots_[i]->remove_waiter(waiters_[i]);
     depots_[i] = nullptr;
   }
 }

@@ -19,7 +19,7 @@ class Parking {
 
   /// Has the event signalled when there is a buffer again. False when there is one now.
   bool wait() noexcept;
-  void stop_waiting() noexcept;
+  void remove_waiter() noexcept;
 
   int event() const noexcept { return event_; }
   void signal_event() noexcept;

@@ -45,6 +45,6 @@ std::size_t Receiver::parked() const noexcept { return state_->parked(); }
 
 void Receiver::stop_all() noexcept { state_->stop_all(); }
 
-bool Receiver::quiet() const noexcept { return state_->quiet(); }
+bool Receiver::has_inflight() const noexcept { return state_->has_inflight(); }
 
 }  // namespace weir

@@ -10,14 +10,14 @@
 #include "base/fatal.h"
 #include "os/process.h"
 #include "os/socket.h"
-#include "receive/epoll_requests.h"
-#include "receive/uring_requests.h"
+#include "receive/epoll_submitter.h"
+#include "receive/uring_submitter.h"
 #include "stats/kept_records.h"
 
 namespace weir::detail {
 namespace {
 
-using Kind = Requests::Kind;
+using Kind = Submitter::Kind;
 using Ring = StrategyFacts::Ring;
 
 ReceiverRecord* take_record_for(const PoolState& pool, Strategy strategy) {
@@ -59,7 +59,7 @@ std::string why_no_multishot(os::ReceiveFeatures features) {
   return "multishot receives into buffer rings need Linux 6.0 or newer";
 }
 
-Strategy default_strategy(const Options& options, const Requests& requests, os::ReceiveFeatures features) {
+Strategy default_strategy(const Options& options, const Submitter& requests, os::ReceiveFeatures features) {
   if (options.recv != Strategy::automatic) return options.recv;
   if (requests.cancels_at_once()) return Strategy::epoll;
   return features.multishot ? Strategy::ring_adaptive : Strategy::poll_adaptive;
@@ -67,7 +67,7 @@ Strategy default_strategy(const Options& options, const Requests& requests, os::
 
 }  // namespace
 
-ReceiverState::ReceiverState(Pool& pool, std::unique_ptr<Requests> requests, Groups groups,
+ReceiverState::ReceiverState(Pool& pool, std::unique_ptr<Submitter> requests, Groups groups,
                              os::ReceiveFeatures features)
     : pool_(pool),
       options_(pool.options()),
@@ -76,7 +76,7 @@ ReceiverState::ReceiverState(Pool& pool, std::unique_ptr<Requests> requests, Gro
       sizes_(receive_sizes(pool.state())),
       single_costs_(sizes_, kSinglePrices),
       ring_costs_(sizes_, kMultishotPrices),
-      requests_(std::move(requests)),
+      submitter_(std::move(requests)),
       groups_(std::move(groups)),
       parking_(pool.state(), sizes_.size()),
       record_(take_record_for(pool.state(), strategy_)),
@@ -92,29 +92,29 @@ ReceiverState::ReceiverState(Pool& pool, std::unique_ptr<Requests> requests, Gro
 }
 
 ReceiverState::ReceiverState(Pool& pool, io_uring& ring, std::uint16_t group)
-    : ReceiverState(pool, std::make_unique<UringRequests>(checked(ring), group), Groups(pool.state(), &ring, group),
+    : ReceiverState(pool, std::make_unique<UringSubmitter>(checked(ring), group), Groups(pool.state(), &ring, group),
                     os::probe_receives(ring)) {}
 
 ReceiverState::ReceiverState(Pool& pool, Epoll epoll, std::uint16_t group)
-    : ReceiverState(pool, std::make_unique<EpollRequests>(epoll.fd, group), Groups(pool.state(), nullptr, group), {}) {
-  const int error = requests_->poll({.kind = Kind::event}, parking_.event());
+    : ReceiverState(pool, std::make_unique<EpollSubmitter>(epoll.fd, group), Groups(pool.state(), nullptr, group), {}) {
+  const int error = submitter_->poll({.kind = Kind::event}, parking_.event());
   if (error != 0) {
     throw Error(-error, "the epoll takes no eventfd: is it an epoll, and is fs.epoll.max_user_watches large enough?");
   }
-  watching_ = true;
+  event_armed_ = true;
 }
 
 ReceiverState::~ReceiverState() {
-  if (requests_->cancels_at_once()) {
+  if (submitter_->cancels_at_once()) {
     for (std::uint32_t slot = 0; slot < connections_.size(); ++slot) end_request(slot);
-    requests_->cancel({.kind = Kind::event}, parking_.event());
+    submitter_->cancel({.kind = Kind::event}, parking_.event());
   }
-  if (quiet()) return;
+  if (!has_inflight()) return;
   pool_.state().quarantine();
   base::warn(
       "a receiver was destroyed with %zu requests in flight: %zu buffers are lost to the pool; call stop_all() and "
-      "run the loop until quiet()",
-      requests_->in_flight(), buffers_->count() + groups_.stock());
+      "run the loop while has_inflight()",
+      submitter_->in_flight(), buffers_->count() + groups_.filled());
   groups_.abandon();  // the kernel may still write there
   (void)buffers_.release();
 }
@@ -122,7 +122,7 @@ ReceiverState::~ReceiverState() {
 /// Throws Error when it is not to be had here.
 const StrategyFacts& ReceiverState::resolve(Strategy strategy) const {
   const StrategyFacts& facts = facts_of(strategy == Strategy::automatic ? strategy_ : strategy);
-  const bool on_epoll = requests_->cancels_at_once();
+  const bool on_epoll = submitter_->cancels_at_once();
   if (on_epoll != (facts.strategy == Strategy::epoll)) {
     throw Error(EINVAL, on_epoll ? std::string("the strategy ") + facts.name +
                                        " needs an io_uring, and this receiver has an epoll: set WEIR_RECV=epoll or auto"
@@ -142,9 +142,9 @@ const StrategyFacts& ReceiverState::resolve(Strategy strategy) const {
 std::uint32_t ReceiverState::take_slot() {
   if (free_.empty()) {
     const std::size_t count = connections_.size();
-    if (count == Requests::kMostConnections) throw Error(EMFILE, "a receiver has 16777216 connections already");
+    if (count == Submitter::kMostConnections) throw Error(EMFILE, "a receiver has 16777216 connections already");
     if (free_.capacity() == count) free_.reserve(2 * count + 1);  // reserve() alone takes no more than it is asked for
-    requests_->make_room(count + 1);
+    submitter_->make_room(count + 1);
     idle_.make_room(count + 1);
     buffers_->make_room(count + 1);
     connections_.emplace_back();
@@ -210,7 +210,7 @@ void ReceiverState::detach(Inflow& inflow) noexcept {
     parked_.remove(inflow.slot_);
     note_parked();
   }
-  if (requests_->cancels_at_once()) end_request(inflow.slot_);
+  if (submitter_->cancels_at_once()) end_request(inflow.slot_);
   subtract_alone(record_->connections, 1);
 }
 
@@ -219,8 +219,8 @@ void ReceiverState::stop_all() noexcept {
   for (const Connection& connection : connections_) {
     if (connection.inflow != nullptr) stop(*connection.inflow);
   }
-  parking_.stop_waiting();  // a buffer that comes home now is for others
-  if (requests_->cancels_at_once()) requests_->cancel({.kind = Kind::event}, parking_.event());
+  parking_.remove_waiter();  // a buffer that comes home now is for others
+  if (submitter_->cancels_at_once()) submitter_->cancel({.kind = Kind::event}, parking_.event());
 }
 
 /// Brings what the connection has in line with what is wanted of it.
@@ -246,18 +246,18 @@ void ReceiverState::settle(std::uint32_t slot) noexcept {
 /// REQUIRES: the connection has a request.
 void ReceiverState::cancel(std::uint32_t slot) noexcept {
   Connection& connection = connections_[slot];
-  if (requests_->cancels_at_once()) return end_request(slot);
+  if (submitter_->cancels_at_once()) return end_request(slot);
   if (connection.cancelling || connection.queue != Queue::none) return;  // settled again when it leaves the queue
   connection.cancelling = true;
-  idle_.watch_cancel(slot);
+  idle_.start_cancel(slot);
   to_cancel_.push(slot);
 }
 
 /// Has the epoll forget the connection, whose request then has ended.
 void ReceiverState::end_request(std::uint32_t slot) noexcept {
   Connection& connection = connections_[slot];
-  requests_->cancel(name_of(Kind::poll, slot), connection.fd);
-  if (connection.request == Request::take) const Loan unused = buffers_->finish(slot);
+  submitter_->cancel(id_of(Kind::poll, slot), connection.fd);
+  if (connection.request == Request::recv_now) const Loan unused = buffers_->finish(slot);
   const bool late = is_late(connection);
   connection.cancelling = true;
   end_poll(connection, -ECANCELED);
@@ -265,7 +265,7 @@ void ReceiverState::end_request(std::uint32_t slot) noexcept {
   if (late && connection.end == Connection::kNoEnd) connection.keep_end(-ETIMEDOUT);
 }
 
-Requests::Name ReceiverState::name_of(Kind kind, std::uint32_t slot) const noexcept {
+RequestId ReceiverState::id_of(Kind kind, std::uint32_t slot) const noexcept {
   return {.kind = kind, .generation = connections_[slot].generation, .connection = slot};
 }
 

@@ -10,12 +10,12 @@
 #include "os/uring.h"
 #include "receive/connection.h"
 #include "receive/groups.h"
-#include "receive/idle_watch.h"
+#include "receive/idle_timer.h"
 #include "receive/kept_loans.h"
 #include "receive/parking.h"
 #include "receive/request_buffers.h"
-#include "receive/requests.h"
 #include "receive/slot_queue.h"
+#include "receive/submitter.h"
 #include "slab/pool_state.h"
 
 namespace weir::detail {
@@ -37,13 +37,13 @@ class ReceiverState {
   void stop(Inflow& inflow) noexcept;
   void stop_all() noexcept;
 
-  bool owns(std::uint64_t user_data) const noexcept { return requests_->owns(user_data); }
+  bool owns(std::uint64_t user_data) const noexcept { return submitter_->owns(user_data); }
   Delivery accept(const io_uring_cqe& cqe) noexcept;
   Delivery accept(const epoll_event& event) noexcept;
   Delivery next() noexcept;
   bool turn() noexcept;
   os::Time next_deadline() const noexcept { return std::min(idle_.next(), groups_.next_idle()); }
-  bool quiet() const noexcept { return requests_->in_flight() == 0; }
+  bool has_inflight() const noexcept { return submitter_->in_flight() > 0; }
   std::size_t parked() const noexcept { return parked_.count(); }
 
  private:
@@ -62,7 +62,7 @@ class ReceiverState {
     bool last;               ///< the request has ended
   };
 
-  ReceiverState(Pool& pool, std::unique_ptr<Requests> requests, Groups groups, os::ReceiveFeatures features);
+  ReceiverState(Pool& pool, std::unique_ptr<Submitter> requests, Groups groups, os::ReceiveFeatures features);
 
   // receiver_state.cpp: what a connection is, from its start to its end
   const StrategyFacts& resolve(Strategy strategy) const;
@@ -71,10 +71,10 @@ class ReceiverState {
   void settle(std::uint32_t slot) noexcept;
   void cancel(std::uint32_t slot) noexcept;
   void end_request(std::uint32_t slot) noexcept;
-  Requests::Name name_of(Requests::Kind kind, std::uint32_t slot) const noexcept;
+  RequestId id_of(Submitter::Kind kind, std::uint32_t slot) const noexcept;
 
   // completions.cpp: what the kernel says, and who is told
-  void check_name(Requests::Name name) const noexcept;
+  void check_id(RequestId id) const noexcept;
   Delivery accept_poll(std::uint32_t slot, int result) noexcept;
   void end_poll(Connection& connection, int result) noexcept;
   Delivery accept_receive(std::uint32_t slot, const io_uring_cqe& cqe) noexcept;
@@ -120,15 +120,15 @@ class ReceiverState {
   std::vector<std::uint32_t> sizes_;  ///< of the buffers for single receives
   const SizeCosts single_costs_;
   const SizeCosts ring_costs_;
-  std::unique_ptr<Requests> requests_;
+  std::unique_ptr<Submitter> submitter_;
   Groups groups_;
   Parking parking_;
   RecordHold<ReceiverRecord> record_;
   std::unique_ptr<RequestBuffers> buffers_;
-  IdleWatch idle_;
+  IdleTimer idle_;
   KeptLoans kept_;
   Rest rest_;
-  bool watching_ = false;  ///< a poll of the event is with the kernel
+  bool event_armed_ = false;  ///< a poll of the event is with the kernel
   bool stopping_ = false;
   std::vector<Connection> connections_;
   std::vector<std::uint32_t> free_;

@@ -27,7 +27,7 @@ void RequestBuffers::submit(std::uint32_t connection, Loan&& loan) noexcept {
   Depot& depot = *depot_of(parts.lane);
   probe::drop(parts.data);
   guard_drop(parts.data, parts.lane);
-  if (LoanWatch* watch = depot.watch()) watch->on_drop(parts.data, depot.bytes());
+  if (LoanTracker* watch = depot.tracker()) watch->on_drop(parts.data, depot.bytes());
   count_requested(depot, 1);
   held_[connection] = parts;
   ++count_;
@@ -38,7 +38,7 @@ Loan RequestBuffers::finish(std::uint32_t connection) noexcept {
   Depot& depot = *depot_of(parts.lane);
   probe::claim(parts.data, parts.size);
   guard_claim(parts.data, parts.lane);
-  if (LoanWatch* watch = depot.watch()) watch->on_lend(parts.data, depot.bytes());
+  if (LoanTracker* watch = depot.tracker()) watch->on_lend(parts.data, depot.bytes());
   count_requested(depot, std::uint64_t{0} - 1);
   --count_;
   return parts.join();

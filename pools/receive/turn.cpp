@@ -11,7 +11,7 @@
 namespace weir::detail {
 namespace {
 
-using Kind = Requests::Kind;
+using Kind = Submitter::Kind;
 using Ring = StrategyFacts::Ring;
 
 }  // namespace
@@ -34,11 +34,11 @@ bool ReceiverState::turn() noexcept {
 /// False when there is a buffer, which has come home just now or which a ring lends. Else the event tells of the next,
 /// and of what there is to deliver.
 bool ReceiverState::wait_for_buffer() noexcept {
-  if (parked_.empty()) parking_.stop_waiting();  // a buffer that comes home, or has for us, is for others
+  if (parked_.empty()) parking_.remove_waiter();  // a buffer that comes home, or has for us, is for others
   if (parked_.empty() && to_deliver_.empty()) return true;
   if (!parked_.empty() && (groups_.lender() != Groups::kNone || !parking_.wait())) return false;
-  watching_ = watching_ || requests_->poll({.kind = Kind::event}, parking_.event()) == 0;
-  return watching_;
+  event_armed_ = event_armed_ || submitter_->poll({.kind = Kind::event}, parking_.event()) == 0;
+  return event_armed_;
 }
 
 bool ReceiverState::cancel_queued() noexcept {
@@ -47,15 +47,15 @@ bool ReceiverState::cancel_queued() noexcept {
     Connection& connection = connections_[slot];
     if (connection.request != Request::none) {
       const Kind kind = connection.request == Request::poll ? Kind::poll : Kind::receive;
-      if (requests_->cancel(name_of(kind, slot), connection.fd) != 0) return false;
+      if (submitter_->cancel(id_of(kind, slot), connection.fd) != 0) return false;
       add_alone(record_->cancels, 1);
     }
     to_cancel_.pop();
     settle(slot);
   }
-  if (!stopping_ || !watching_) return true;
-  if (requests_->cancel({.kind = Kind::event}, parking_.event()) != 0) return false;
-  watching_ = false;  // asked once
+  if (!stopping_ || !event_armed_) return true;
+  if (submitter_->cancel({.kind = Kind::event}, parking_.event()) != 0) return false;
+  event_armed_ = false;  // asked once
   return true;
 }
 
@@ -91,7 +91,7 @@ bool ReceiverState::wake_parked() noexcept {
 ReceiverState::Outcome ReceiverState::wake(std::uint32_t slot) noexcept {
   const Connection& connection = connections_[slot];
   const bool by_ring = connection.strategy->lazy && !connection.retried;
-  const Outcome outcome = by_ring ? retry_from_ring(slot) : receive_into_loan(slot, Request::take);
+  const Outcome outcome = by_ring ? retry_from_ring(slot) : receive_into_loan(slot, Request::recv_now);
   return outcome == Outcome::no_buffer ? borrow(slot) : outcome;
 }
 
@@ -101,9 +101,9 @@ ReceiverState::Outcome ReceiverState::borrow(std::uint32_t slot) noexcept {
   const std::uint8_t group = groups_.lender();
   if (group == Groups::kNone) return Outcome::no_buffer;
   connection.group = group;
-  const int error = requests_->receive_from_ring(name_of(Kind::receive, slot), connection.fd,
-                                                 {.group = groups_[group].group(), .once = true});
-  const Outcome outcome = note_asked(slot, Request::borrow, error);
+  const int error = submitter_->receive_from_ring(id_of(Kind::receive, slot), connection.fd,
+                                                  {.group = groups_[group].group(), .once = true});
+  const Outcome outcome = note_asked(slot, Request::recv_spare_ring, error);
   promise(connection);
   return outcome;
 }
@@ -111,7 +111,7 @@ ReceiverState::Outcome ReceiverState::borrow(std::uint32_t slot) noexcept {
 ReceiverState::Outcome ReceiverState::submit(std::uint32_t slot) noexcept {
   Connection& connection = connections_[slot];
   const Request next = connection.next_request();
-  if (next == Request::poll) return note_asked(slot, next, requests_->poll(name_of(Kind::poll, slot), connection.fd));
+  if (next == Request::poll) return note_asked(slot, next, submitter_->poll(id_of(Kind::poll, slot), connection.fd));
   if (next == Request::from_ring) return receive_from_ring(slot);
   return receive_into_loan(slot, next);
 }
@@ -127,15 +127,15 @@ RingSlots& ReceiverState::choose_ring(Connection& connection) noexcept {
   return groups_[connection.group];
 }
 
-/// Without stock it looks for a buffer only when there is data, else it would end at once with -ENOBUFS.
+/// With an empty ring it looks for a buffer only when there is data, else it would end at once with -ENOBUFS.
 ReceiverState::Outcome ReceiverState::receive_from_ring(std::uint32_t slot) noexcept {
   Connection& connection = connections_[slot];
   const RingSlots& slots = choose_ring(connection);
-  if (slots.stock() == 0 && parked_.empty()) groups_.replenish(connection.group, idle_.now());
-  const Requests::FromRing how{
-      .group = slots.group(), .polls_first = slots.stock() == 0, .bundles = connection.strategy->ring == Ring::bundle};
+  if (slots.filled() == 0 && parked_.empty()) groups_.replenish(connection.group, idle_.now());
+  const Submitter::FromRing how{
+      .group = slots.group(), .polls_first = slots.filled() == 0, .bundles = connection.strategy->ring == Ring::bundle};
   return note_asked(slot, Request::from_ring,
-                    requests_->receive_from_ring(name_of(Kind::receive, slot), connection.fd, how));
+                    submitter_->receive_from_ring(id_of(Kind::receive, slot), connection.fd, how));
 }
 
 /// Gives a lazy ring a buffer for the data that found none. Another connection may be faster; next time, it gets one of
@@ -146,7 +146,7 @@ ReceiverState::Outcome ReceiverState::retry_from_ring(std::uint32_t slot) noexce
   Loan loan = pool_.lend(slots.buffer_bytes());
   if (!slots.provide(loan)) {  // there is none, or the ring has as many already, whoever they are for
     loan = Loan{};
-    return receive_into_loan(slot, Request::take);
+    return receive_into_loan(slot, Request::recv_now);
   }
   connection.retried = true;
   const Outcome outcome = receive_from_ring(slot);
@@ -160,13 +160,13 @@ ReceiverState::Outcome ReceiverState::receive_into_loan(std::uint32_t slot, Requ
   Connection& connection = connections_[slot];
   const bool overtakes = connection.queue != Queue::parked && !parked_.empty();
   Loan loan = overtakes ? Loan{} : lend(connection.predictor.predict());
-  if (!loan && request == Request::take) return Outcome::no_buffer;
+  if (!loan && request == Request::recv_now) return Outcome::no_buffer;
   if (!loan) {
     connection.silent = true;
     return submit(slot);
   }
   const int error =
-      requests_->receive_into(name_of(Kind::receive, slot), connection.fd, loan.bytes(), request == Request::take);
+      submitter_->receive_into(id_of(Kind::receive, slot), connection.fd, loan.bytes(), request == Request::recv_now);
   if (error == 0) buffers_->submit(slot, std::move(loan));
   return note_asked(slot, request, error);
 }
@@ -182,7 +182,7 @@ ReceiverState::Outcome ReceiverState::note_asked(std::uint32_t slot, Request req
   connection.request = request;
   if (connection.uses_ring()) groups_.note_asked(connection.group);
   if (request == Request::poll) add_alone(record_->idle, 1);
-  idle_.watch(slot, connection);
+  idle_.start(slot, connection);
   return Outcome::done;
 }
 
@@ -242,7 +242,7 @@ void ReceiverState::check_time(std::uint32_t slot) noexcept {
   if (connection.request == Request::none) return;
   if (connection.cancelling) return tell_stuck(connection);
   const Lapse lapse = connection.queue == Queue::none ? idle_.check(connection) : Lapse::none;
-  if (lapse == Lapse::none) return idle_.watch(slot, connection);
+  if (lapse == Lapse::none) return idle_.start(slot, connection);
   connection.lapse = lapse;
   if (lapse == Lapse::idle) probe::reclaim(options_.name.c_str(), connection.fd);
   cancel(slot);

@@ -18,7 +18,7 @@ std::uint32_t BufferRing::replenish() noexcept { return slots_->replenish(slots_
 
 Loan BufferRing::claim(const io_uring_cqe& cqe) noexcept { return slots_->claim(cqe); }
 
-std::uint32_t BufferRing::stock() const noexcept { return slots_->stock(); }
+std::uint32_t BufferRing::filled() const noexcept { return slots_->filled(); }
 
 std::uint32_t BufferRing::entries() const noexcept { return slots_->entries(); }
 

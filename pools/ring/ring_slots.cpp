@@ -156,14 +156,14 @@ void RingSlots::bring_home() noexcept {
   for (std::uint32_t bid = 0; bid < entries_; ++bid) {
     if (held_[bid] == nullptr) continue;
     guard_withdraw(held_[bid], depot_.lane());
-    if (const LoanWatch* watch = depot_.watch())
-      watch->scrub(held_[bid], depot_.bytes());  // the kernel may have written
+    if (const LoanTracker* tracker = depot_.tracker())
+      tracker->scrub(held_[bid], depot_.bytes());  // the kernel may have written
     batch[count++] = std::exchange(held_[bid], nullptr);
     empty_.push_back(static_cast<std::uint16_t>(bid));
     if (count == batch.size()) depot_.give(std::span(batch).first(std::exchange(count, 0)));
   }
   depot_.give(std::span(batch).first(count));
-  publish_stock();
+  publish_filled();
 }
 
 void RingSlots::fill(std::span<std::byte* const> buffers) noexcept {
@@ -184,17 +184,17 @@ void RingSlots::fill(std::span<std::byte* const> buffers) noexcept {
 void RingSlots::advance(std::size_t count) noexcept {
   io_uring_buf_ring_advance(memory_.get(), static_cast<int>(count));
   tail_ = static_cast<std::uint16_t>(tail_ + count);
-  publish_stock();
+  publish_filled();
 }
 
-void RingSlots::publish_stock() noexcept { record_->filled.store(stock(), std::memory_order_relaxed); }
+void RingSlots::publish_filled() noexcept { record_->filled.store(filled(), std::memory_order_relaxed); }
 
 bool RingSlots::provide(Loan& loan) noexcept {
   if (empty_.empty() || !loan || LoanParts::lane_of(loan) != depot_.lane() || enroll() != 0) return false;
   std::byte* const buffer = LoanParts::take(std::move(loan)).data;
   probe::drop(buffer);
   guard_drop(buffer, depot_.lane());
-  if (LoanWatch* watch = depot_.watch()) watch->on_drop(buffer, depot_.bytes());
+  if (LoanTracker* tracker = depot_.tracker()) tracker->on_drop(buffer, depot_.bytes());
   fill({&buffer, 1});
   add_alone(record_->provided, 1);
   advance(1);
@@ -208,14 +208,14 @@ std::size_t RingSlots::take(std::span<std::byte*> out) noexcept {
 
 std::uint32_t RingSlots::replenish(std::uint32_t wanted) noexcept {
   std::array<std::byte*, 64> batch;
-  while (stock() < wanted && enroll() == 0) {
-    const std::size_t want = std::min<std::size_t>(batch.size(), wanted - stock());
+  while (filled() < wanted && enroll() == 0) {
+    const std::size_t want = std::min<std::size_t>(batch.size(), wanted - filled());
     const std::size_t got = take(std::span(batch).first(want));
     fill(std::span(batch).first(got));
     advance(got);
-    if (got == 0 && (stock() > 0 || !pool_.reclaim(depot_))) break;
+    if (got == 0 && (filled() > 0 || !pool_.reclaim(depot_))) break;
   }
-  return stock();
+  return filled();
 }
 
 Loan RingSlots::claim(const io_uring_cqe& cqe) noexcept {
@@ -242,7 +242,7 @@ std::byte* RingSlots::vacate(std::uint16_t bid) noexcept {
   std::byte* const buffer = std::exchange(held_[bid], nullptr);
   empty_.push_back(bid);
   add_alone(record_->claimed, 1);
-  publish_stock();
+  publish_filled();
   return buffer;
 }
 
@@ -250,7 +250,7 @@ Loan RingSlots::claim_whole(std::uint16_t bid, std::uint32_t bytes) noexcept {
   std::byte* const buffer = vacate(bid);
   probe::claim(buffer, depot_.bytes());
   guard_claim(buffer, depot_.lane());
-  if (LoanWatch* watch = depot_.watch()) watch->on_lend(buffer, depot_.bytes());
+  if (LoanTracker* tracker = depot_.tracker()) tracker->on_lend(buffer, depot_.bytes());
   return LoanParts{buffer, depot_.lane(), bytes}.join();
 }
 
@@ -261,7 +261,7 @@ Loan RingSlots::claim_slice(std::uint16_t bid, std::uint32_t bytes, bool more) n
   if (bytes > depot_.bytes() - sliced) base::fatal("group %u: the kernel overran buffer id %u", group_, bid);
   if (sliced == 0) {
     guard_claim(buffer, depot_.lane());
-    if (LoanWatch* watch = depot_.watch()) watch->on_lend(buffer, depot_.bytes());
+    if (LoanTracker* tracker = depot_.tracker()) tracker->on_lend(buffer, depot_.bytes());
     hold_slices(pool_.map(), buffer);
   }
   probe::claim(buffer + sliced, bytes);
@@ -288,7 +288,7 @@ void end_ring(std::unique_ptr<RingSlots> slots) noexcept {
         "group %u: the kernel does not give the buffer ring back (%s), so %u buffers are lost to the pool: destroy it "
         "on "
         "the io_uring's own thread, and before the io_uring",
-        slots->group(), std::strerror(-error), slots->stock());
+        slots->group(), std::strerror(-error), slots->filled());
     slots->abandon();
   }
   (void)slots.release();  // NOLINT(bugprone-unused-return-value): the kernel may still write there

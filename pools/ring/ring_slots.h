@@ -51,13 +51,13 @@ class RingSlots final : public KernelHolder {
   void abandon() noexcept { pool_.quarantine(); }
 
   bool provide(Loan& loan) noexcept;
-  /// Fills slots until `stock` have a buffer, or the pool has none. Returns the stock.
-  std::uint32_t replenish(std::uint32_t stock) noexcept;
+  /// Fills slots until so many have a buffer, or the pool has none. Returns how many have one.
+  std::uint32_t replenish(std::uint32_t wanted) noexcept;
   /// What the completion carries in its first buffer: of a bundle that is not all.
   Loan claim(const io_uring_cqe& cqe) noexcept;
   /// What a bundle carries in the buffer after the one with this id, which becomes that one's: up to `bytes`.
   Loan claim_next(std::uint16_t& bid, std::uint32_t bytes) noexcept;
-  std::uint32_t stock() const { return entries_ - static_cast<std::uint32_t>(empty_.size()); }
+  std::uint32_t filled() const { return entries_ - static_cast<std::uint32_t>(empty_.size()); }
   std::uint32_t entries() const { return entries_; }
   std::uint16_t group() const { return group_; }
   std::uint32_t buffer_bytes() const { return depot_.bytes(); }
@@ -78,7 +78,7 @@ class RingSlots final : public KernelHolder {
   /// Makes the slot empty: its buffer is a user's from now on.
   std::byte* vacate(std::uint16_t bid) noexcept;
   void advance(std::size_t count) noexcept;
-  void publish_stock() noexcept;
+  void publish_filled() noexcept;
   std::size_t take(std::span<std::byte*> out) noexcept;
 
   PoolState& pool_;

@@ -22,10 +22,10 @@ class Holders {
   std::uint64_t held_of(const Depot& depot, const SlabMap& map) const {
     std::uint64_t held = 0;
     for (const auto& [buffer, holder] : holders_) {
-      const std::uint32_t granule = map.start_of(buffer);
-      const Slab& slab = map[granule];
+      const std::uint32_t chunk = map.start_of(buffer);
+      const Slab& slab = map[chunk];
       const bool own = slab.state == Slab::State::cut && slab.lane == depot.lane_index();
-      held += own && depot.is_buffer(granule, buffer);
+      held += own && depot.is_buffer(chunk, buffer);
     }
     return held;
   }

@@ -17,7 +17,7 @@ namespace {
 /// A pool that grows has address space for so many small arenas on a node, each of which takes a huge page's.
 constexpr std::size_t kSmallArenas = 128;
 
-std::size_t round_down(std::size_t bytes) { return bytes / kGranule * kGranule; }
+std::size_t round_down(std::size_t bytes) { return bytes / kChunkBytes * kChunkBytes; }
 
 std::string list_of(const std::vector<int>& nodes) {
   std::string text;
@@ -41,9 +41,9 @@ std::vector<bool> lending_nodes(const std::vector<int>& wanted) {
 
 /// Without a maximum the start rounds up: to whole huge pages, and to something on every node.
 std::size_t start_bytes(const Options& options, std::size_t nodes) {
-  if (options.max_bytes > 0) return std::min(base::round_up(options.bytes, kGranule), round_down(options.max_bytes));
-  const std::size_t bytes = std::max(options.bytes, nodes * kGranule);
-  return base::round_up(bytes, bytes >= nodes * base::kHugePage ? base::kHugePage : kGranule);
+  if (options.max_bytes > 0) return std::min(base::round_up(options.bytes, kChunkBytes), round_down(options.max_bytes));
+  const std::size_t bytes = std::max(options.bytes, nodes * kChunkBytes);
+  return base::round_up(bytes, bytes >= nodes * base::kHugePage ? base::kHugePage : kChunkBytes);
 }
 
 }  // namespace
@@ -51,7 +51,7 @@ std::size_t start_bytes(const Options& options, std::size_t nodes) {
 MemoryLimits::MemoryLimits(const Options& options) : lends(lending_nodes(options.nodes)) {
   const auto nodes = static_cast<std::size_t>(std::count(lends.begin(), lends.end(), true));
   start = start_bytes(options, nodes);
-  start_on_node = base::round_up((start + nodes - 1) / nodes, kGranule);
+  start_on_node = base::round_up((start + nodes - 1) / nodes, kChunkBytes);
   most = options.max_bytes > 0 ? round_down(options.max_bytes) : start;
   most_on_node = options.node_max_bytes > 0 ? std::min(most, round_down(options.node_max_bytes)) : most;
   const std::size_t first = std::min(start_on_node, most_on_node);

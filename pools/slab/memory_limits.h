@@ -7,7 +7,7 @@
 
 namespace weir::detail {
 
-/// What the options say of a pool's memory, in whole granules.
+/// What the options say of a pool's memory, in whole chunks.
 struct MemoryLimits {
   /// Throws Error when they name a node that has no memory.
   explicit MemoryLimits(const Options& options);

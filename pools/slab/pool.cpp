@@ -14,7 +14,7 @@ using detail::kNoLane;
 Pool::Pool(const Options& options) : state_(std::make_unique<detail::PoolState>(options)) {
   const detail::SizeClasses& classes = state_->classes();
   for (std::size_t i = 0; i < lane_of_.size(); ++i) {
-    lane_of_[i] = lane_of_class(classes.index_for(i * kGranule));
+    lane_of_[i] = lane_of_class(classes.index_for(i * kSizeStep));
   }
   if (state_->needs_helper()) helper_ = std::make_unique<detail::Helper>(*state_);
 }

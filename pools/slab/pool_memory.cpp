@@ -29,8 +29,8 @@ void PoolState::make_nodes() {
   for (std::size_t i = 0; i < limits_.lends.size(); ++i) {
     std::byte* region = reservation_->base() + i * limits_.region;
     nodes_.push_back(std::make_unique<NodeMemory>(map_, region, limits_.region, os::memory_nodes()[i], id(), options_));
-    if (limits_.lends[i] && has_helper())
-      nodes_.back()->stock().watch(alarm_, i, (options_.low_water_bytes + lending - 1) / lending);
+    if (limits_.lends[i] && needs_helper())
+      nodes_.back()->blocks().set_alarm(alarm_, i, (options_.low_water_bytes + lending - 1) / lending);
   }
   const std::vector<std::size_t> shares = spread(limits_.start, rooms(), limits_.most);
   if (shares.empty()) {
@@ -83,7 +83,7 @@ void PoolState::tell_degraded(const std::string& why) noexcept {
 std::size_t PoolState::least_reserved() const {
   const std::vector<std::size_t> all = rooms();
   const auto growing = std::count_if(all.begin(), all.end(), [](std::size_t bytes) { return bytes > 0; });
-  return room() / base::kHugePage >= static_cast<std::size_t>(growing) ? base::kHugePage : kGranule;
+  return room() / base::kHugePage >= static_cast<std::size_t>(growing) ? base::kHugePage : kChunkBytes;
 }
 
 void PoolState::reserve(std::size_t bytes) {
@@ -105,7 +105,7 @@ void PoolState::grow(std::size_t node) { tell_degraded(map_more(node)); }
 std::string PoolState::map_more(std::size_t node) {
   const std::lock_guard lock(memory_mutex_);
   const std::size_t most = std::min(room(), rooms()[node]);
-  const std::size_t refused = nodes_[node]->stock().refused_bytes();
+  const std::size_t refused = nodes_[node]->blocks().refused_bytes();
   const std::size_t wanted = std::max({options_.grow_bytes, classes_.largest_slab(), refused});
   if (most == 0) refuse_growth(room() > 0 ? std::min(wanted, room()) : wanted, room());
   std::vector<std::size_t> only(nodes_.size());
@@ -137,7 +137,7 @@ void PoolState::decay(std::chrono::seconds age) {
 
 std::size_t PoolState::free_bytes() const {
   std::size_t bytes = 0;
-  for (const auto& node : nodes_) bytes += node->stock().free_bytes();
+  for (const auto& node : nodes_) bytes += node->blocks().free_bytes();
   return bytes;
 }
 
@@ -176,15 +176,15 @@ NodeMemory& PoolState::node_of(const std::byte* address) {
 std::byte* PoolState::take_pages(std::size_t bytes) {
   for (const unsigned node : os::nearest_first(rehome_thread())) {
     if (node >= node_count()) continue;
-    if (std::byte* pages = nodes_[node]->stock().take_pages(bytes)) return pages;
+    if (std::byte* pages = nodes_[node]->blocks().take_pages(bytes)) return pages;
     if (!reclaim_for(node)) continue;
-    if (std::byte* pages = nodes_[node]->stock().take_pages(bytes)) return pages;
+    if (std::byte* pages = nodes_[node]->blocks().take_pages(bytes)) return pages;
   }
   return nullptr;
 }
 
 void PoolState::give_pages(std::byte* where, std::size_t bytes) {
-  node_of(where).stock().give_pages(where, bytes);
+  node_of(where).blocks().give_pages(where, bytes);
   wake_waiters();
 }
 

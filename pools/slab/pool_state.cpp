@@ -77,7 +77,7 @@ PoolState::PoolState(const Options& options)
       cache_budget_{id(), limits_.start_on_node / kThreadShare} {
   prepare_threads();
   if (options_.trace || options_.scrub) {
-    watch_ = std::make_unique<LoanWatch>(*record_, id(), options_.trace, options_.scrub);
+    tracker_ = std::make_unique<LoanTracker>(*record_, id(), options_.trace, options_.scrub);
   }
   refuse_classes_never_lent();
   refuse_small_class_limits();
@@ -143,13 +143,13 @@ void PoolState::refuse_classes_never_lent() const {
 
 /// A node that no memory is taken from has the nearest one's.
 SlabSource PoolState::source_for(std::size_t node, const SizeClass& size_class) {
-  std::vector<NodeStock*> stocks;
+  std::vector<BuddyBlocks*> all_blocks;
   for (const unsigned near : os::nearest_first(static_cast<unsigned>(node))) {
     if (near >= node_count() || !limits_.lends[near]) continue;
-    stocks.push_back(&nodes_[near]->stock());
+    all_blocks.push_back(&nodes_[near]->blocks());
     if (options_.placement == Placement::local) break;
   }
-  return {std::move(stocks), class_limit(size_class)};
+  return {std::move(all_blocks), class_limit(size_class)};
 }
 
 void PoolState::make_depots() {
@@ -158,7 +158,7 @@ void PoolState::make_depots() {
       const SizeClass& each = classes_[i];
       const std::size_t memory = std::min(limits_.start_on_node, class_limit(each));
       depots_.push_back(std::make_unique<Depot>(source_for(node, each), each, lane_index_of(*record_, node, i),
-                                                watch_ ? 0 : magazine_capacity(memory, each.bytes), watch_.get(),
+                                                tracker_ ? 0 : magazine_capacity(memory, each.bytes), tracker_.get(),
                                                 &cache_budget_));
     }
   }
@@ -233,14 +233,14 @@ std::span<const std::unique_ptr<Depot>> PoolState::depots_of(std::size_t node) c
   return std::span(depots_).subspan(node * classes_.count(), classes_.count());
 }
 
-bool PoolState::wait(Depot& starved, Waiter& waiter) noexcept {
+bool PoolState::enqueue_waiter(Depot& starved, Waiter& waiter) noexcept {
   Depot* const depot = &starved;
-  return wait({&depot, 1}, {&waiter, 1});
+  return enqueue_waiters({&depot, 1}, {&waiter, 1});
 }
 
-bool PoolState::wait(std::span<Depot* const> starved, std::span<Waiter> waiters) noexcept {
+bool PoolState::enqueue_waiters(std::span<Depot* const> starved, std::span<Waiter> waiters) noexcept {
   bool any = false;
-  for (std::size_t i = 0; i < starved.size(); ++i) any = !starved[i]->wait(waiters[i]) || any;
+  for (std::size_t i = 0; i < starved.size(); ++i) any = !starved[i]->enqueue_waiter(waiters[i]) || any;
   if (any) return false;
   const std::uint32_t home = starved.front()->lane_index() / kLanesPerNode;
   flush_own_magazines();
@@ -263,7 +263,7 @@ LoanParts PoolState::lend_from(Depot& depot) noexcept {
   std::byte* buffer = nullptr;
   if (depot.take({&buffer, 1}) == 0) return {};
   depot.record().lends.fetch_add(1, std::memory_order_relaxed);
-  if (LoanWatch* watch = depot.watch()) watch->on_lend(buffer, depot.bytes());
+  if (LoanTracker* tracker = depot.tracker()) tracker->on_lend(buffer, depot.bytes());
   return {buffer, depot.lane(), depot.bytes()};
 }
 
@@ -272,10 +272,10 @@ LoanParts PoolState::adopt(std::byte* buffer) noexcept {
     base::fatal("adopt in a child of fork, which has none of its parent's buffers: exec there first");
   if (!map_.contains(buffer))
     base::fatal("adopt(%p): the pool '%s' has no such memory", static_cast<void*>(buffer), options_.name.c_str());
-  const std::uint32_t granule = map_.start_of(buffer);
-  const Slab& slab = map_[granule];
+  const std::uint32_t chunk = map_.start_of(buffer);
+  const Slab& slab = map_[chunk];
   const Depot* depot = slab.state == Slab::State::cut ? depot_of(slab.lane * kMagazineBytes) : nullptr;
-  if (depot == nullptr || !depot->is_buffer(granule, buffer)) {
+  if (depot == nullptr || !depot->is_buffer(chunk, buffer)) {
     base::fatal("adopt(%p): no buffer of the pool '%s' starts there", static_cast<void*>(buffer),
                 options_.name.c_str());
   }
@@ -313,7 +313,7 @@ void PoolState::refuse_loans_out() const {
                   "held one",
                   options_.name.c_str(), depot->bytes());
     }
-    if (watch_) std::fputs(watch_->describe_oldest(kLoansTold).c_str(), stderr);
+    if (tracker_) std::fputs(tracker_->describe_oldest(kLoansTold).c_str(), stderr);
     base::fatal("pool '%s' destroyed while buffers of %" PRIu32 " bytes are out: %" PRIu64 " with users, %" PRIu64
                 " with the kernel; drop all loans and rings before the pool",
                 options_.name.c_str(), depot->bytes(), counts.user, counts.kernel_ring + counts.kernel_request);

@@ -50,10 +50,10 @@ class PoolState {
   bool reclaim(const Depot& depot) noexcept;
   /// A buffer of a lane of the node with that index, and of no other; empty when the lane is of no class.
   LoanParts lend_on(std::size_t node, std::size_t lane) noexcept;
-  /// As Depot::wait(), after asking back what the thread and the other classes of its node keep.
-  bool wait(Depot& depot, Waiter& waiter) noexcept;
+  /// As Depot::enqueue_waiter(), after asking back what the thread and the other classes of its node keep.
+  bool enqueue_waiter(Depot& depot, Waiter& waiter) noexcept;
   /// The same for several depots of a node, each with a waiter. False when one has a free buffer already.
-  bool wait(std::span<Depot* const> depots, std::span<Waiter> waiters) noexcept;
+  bool enqueue_waiters(std::span<Depot* const> depots, std::span<Waiter> waiters) noexcept;
   /// A buffer of this depot alone.
   LoanParts lend_from(Depot& depot) noexcept;
 
@@ -68,7 +68,7 @@ class PoolState {
   /// Maps grow_bytes more on a node, or what there is room for. Throws Error when there is none, or no memory.
   void grow(std::size_t node);
   /// True when a class found no slab there, or the node's part of the low-water mark is not free.
-  bool is_short(std::size_t node) const { return nodes_[node]->stock().is_short(); }
+  bool is_short(std::size_t node) const { return nodes_[node]->blocks().is_short(); }
   /// REQUIRES: note_exhausted() was called.
   void tell_exhausted() noexcept;
   AlertLimit& alerts() noexcept { return alerts_; }
@@ -161,7 +161,7 @@ class PoolState {
   std::atomic<const Depot*> exhausted_{nullptr};    ///< the last that was
   std::vector<std::unique_ptr<NodeMemory>> nodes_;  ///< those that nothing is taken from have no arena
   mutable std::mutex memory_mutex_;                 ///< one at a time changes or walks it; before any other lock
-  std::unique_ptr<LoanWatch> watch_;                ///< nullptr: no lend or drop is watched
+  std::unique_ptr<LoanTracker> tracker_;            ///< nullptr: no lend or drop is watched
   std::vector<std::unique_ptr<Depot>> depots_;
   std::mutex holders_mutex_;
   std::vector<const KernelHolder*> holders_;

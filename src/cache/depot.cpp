@@ -23,8 +23,8 @@ std::array<std::atomic<Depot*>, kLanes> depots{};
 constexpr std::size_t kMostWaiters = kMaxReceivers;
 constexpr std::size_t kRecentBytes = 16 * base::kMiB;
 constexpr std::size_t kLeastRecent = 64;
-constexpr std::uint32_t kFirstLimit = 2;  // of a magazine: enough for one buffer that comes and goes
-constexpr std::size_t kTightShare = 16;   // it is tight until more than a sixteenth is free again
+constexpr std::uint32_t kFirstLimit = 2;   // of a magazine: enough for one buffer that comes and goes
+constexpr std::size_t kStarvedShare = 16;  // it is tight until more than a sixteenth is free again
 
 // An offset below 2^21 times 2^48 / stride, rounded up, gives the index exactly: the error stays below one.
 constexpr unsigned kInverseShift = 48;
@@ -46,9 +46,9 @@ std::byte** recent_stack(std::uint32_t lane_index, std::uint32_t bytes) {
 }
 
 /// Buffers came from the depot on top, or (negative) went there or to a ring.
-void note_stocked(Magazine& magazine, std::uint64_t count) {
+void note_from_depot(Magazine& magazine, std::uint64_t count) {
   add_alone(magazine.state, count);
-  add_alone(magazine.stocked, count);
+  add_alone(magazine.from_depot, count);
 }
 
 /// True when the count is what it was when the thread came by before, for the same reason: it only lends, or only
@@ -67,19 +67,19 @@ void set_depot(std::uint32_t lane_index, Depot* depot) noexcept {
 }
 
 Depot::Depot(SlabSource source, const SizeClass& size_class, std::uint32_t lane_index, std::uint32_t magazine_capacity,
-             LoanWatch* watch, const CacheBudget* budget)
+             LoanTracker* tracker, const CacheBudget* budget)
     : source_(std::move(source)),
       map_(source_.map()),
       class_(size_class),
-      order_(static_cast<unsigned>(std::countr_zero(size_class.slab_bytes / kGranule))),
+      order_(static_cast<unsigned>(std::countr_zero(size_class.slab_bytes / kChunkBytes))),
       inverse_stride_(kInverseOne / size_class.stride + 1),
       lane_index_(lane_index),
       magazine_capacity_(magazine_capacity),
-      watch_(watch),
+      tracker_(tracker),
       budget_(budget),
       record_(segment().lanes[lane_index]),
       recent_(recent_stack(lane_index, size_class.bytes)),
-      homes_{SlabList(map_), SlabList(map_), SlabList(map_), SlabList(map_), SlabList(map_)},
+      by_fullness_{SlabList(map_), SlabList(map_), SlabList(map_), SlabList(map_), SlabList(map_)},
       most_recent_(recent_slots(size_class.bytes)) {
   magazines_.reserve(kMaxThreads);
   waiters_.reserve(kMostWaiters);
@@ -100,14 +100,14 @@ std::size_t Depot::take(std::span<std::byte*> out) noexcept {
 std::size_t Depot::take_locked(std::span<std::byte*> out) {
   std::size_t count = take_recent(out);
   while (count < out.size()) {
-    const std::uint32_t granule = fullest_slab();
-    if (granule != kNoGranule) {
-      count += take_from_slab(granule, out.subspan(count));
+    const std::uint32_t chunk = fullest_slab();
+    if (chunk != kNoChunk) {
+      count += take_from_slab(chunk, out.subspan(count));
     } else if (count > 0 || !cut_slab()) {
       break;
     }
   }
-  if (count == 0) tighten();
+  if (count == 0) note_starved();
   free_ -= count;
   if (promised_ > 0) promised_ -= std::min(promised_, count);  // else its line stays with the other threads
   note_counts();
@@ -116,8 +116,8 @@ std::size_t Depot::take_locked(std::span<std::byte*> out) {
 }
 
 /// Drops come by here until there is something again.
-void Depot::tighten() {
-  if (!std::exchange(tight_, true)) close_locked();
+void Depot::note_starved() {
+  if (!std::exchange(starved_, true)) close_locked();
 }
 
 void Depot::close_locked() {
@@ -149,7 +149,7 @@ std::size_t Depot::give_back_slabs() noexcept {
   const std::lock_guard lock(mutex_);
   const std::size_t before = capacity_;
   send_home(recent_count_);
-  while (!homes_.back().empty()) uncut_slab(homes_.back().front());
+  while (!by_fullness_.back().empty()) uncut_slab(by_fullness_.back().front());
   note_counts();
   return (before - capacity_) / class_.per_slab * class_.slab_bytes;
 }
@@ -161,37 +161,37 @@ std::size_t Depot::take_recent(std::span<std::byte*> out) {
   return count;
 }
 
-/// Of the slabs with a buffer home, one of which most are away: so that others become whole. kNoGranule when there is
+/// Of the slabs with a buffer home, one of which most are away: so that others become whole. kNoChunk when there is
 /// none.
 std::uint32_t Depot::fullest_slab() const {
-  for (const SlabList& list : homes_) {
+  for (const SlabList& list : by_fullness_) {
     if (!list.empty()) return list.front();
   }
-  return kNoGranule;
+  return kNoChunk;
 }
 
 /// The list of the slabs that have so many buffers home, by quarters; nullptr: of none.
 SlabList* Depot::list_for(std::uint32_t free_count) {
   if (free_count == 0) return nullptr;
-  if (free_count == class_.per_slab) return &homes_.back();
+  if (free_count == class_.per_slab) return &by_fullness_.back();
   const std::uint32_t half = class_.per_slab / 2;
   const bool upper = free_count > half;
-  return &homes_[2 * std::size_t{upper} + std::size_t{free_count - (upper ? half : 0) > half / 2}];
+  return &by_fullness_[2 * std::size_t{upper} + std::size_t{free_count - (upper ? half : 0) > half / 2}];
 }
 
-void Depot::set_free_count(std::uint32_t granule, std::uint32_t free_count) {
-  SlabList* const before = list_for(map_[granule].free_count);
+void Depot::set_free_count(std::uint32_t chunk, std::uint32_t free_count) {
+  SlabList* const before = list_for(map_[chunk].free_count);
   SlabList* const after = list_for(free_count);
-  map_[granule].free_count = free_count;
+  map_[chunk].free_count = free_count;
   if (before == after) return;
-  if (before != nullptr) before->remove(granule);
-  if (after != nullptr) after->push(granule);
+  if (before != nullptr) before->remove(chunk);
+  if (after != nullptr) after->push(chunk);
 }
 
-std::size_t Depot::take_from_slab(std::uint32_t granule, std::span<std::byte*> out) {
-  const Slab& slab = map_[granule];
-  std::uint64_t* bits = map_.bits(granule);
-  std::byte* const start = map_.address(granule);
+std::size_t Depot::take_from_slab(std::uint32_t chunk, std::span<std::byte*> out) {
+  const Slab& slab = map_[chunk];
+  std::uint64_t* bits = map_.bits(chunk);
+  std::byte* const start = map_.address(chunk);
   const std::size_t count = std::min<std::size_t>(slab.free_count, out.size());
   std::size_t word = 0;
   for (std::size_t i = 0; i < count; ++i) {
@@ -199,7 +199,7 @@ std::size_t Depot::take_from_slab(std::uint32_t granule, std::span<std::byte*> o
     out[i] = start + (word * 64 + static_cast<unsigned>(std::countr_zero(bits[word]))) * class_.stride;
     bits[word] &= bits[word] - 1;
   }
-  set_free_count(granule, slab.free_count - static_cast<std::uint32_t>(count));
+  set_free_count(chunk, slab.free_count - static_cast<std::uint32_t>(count));
   return count;
 }
 
@@ -211,36 +211,36 @@ void Depot::send_home(std::size_t count) {
 }
 
 void Depot::give_to_slab(std::byte* buffer) {
-  const std::uint32_t granule = map_.start_of(buffer);
-  const std::uint32_t index = index_in_slab(granule, buffer);
-  std::uint64_t& word = map_.bits(granule)[index / 64];
+  const std::uint32_t chunk = map_.start_of(buffer);
+  const std::uint32_t index = index_in_slab(chunk, buffer);
+  std::uint64_t& word = map_.bits(chunk)[index / 64];
   const std::uint64_t bit = 1ULL << index % 64;
   if ((word & bit) != 0)
     base::fatal("a buffer of %u bytes was returned twice: two parts of the program held it", bytes());
   word |= bit;
-  set_free_count(granule, map_[granule].free_count + 1);
+  set_free_count(chunk, map_[chunk].free_count + 1);
   // One of the small slabs stays: the next burst finds it. Large ones are dear, and back in a moment.
-  const Slab& slab = map_[granule];
+  const Slab& slab = map_[chunk];
   if (slab.free_count < class_.per_slab) return;
-  if (class_.slab_bytes > kGranule || slab.next != kNoGranule) uncut_slab(granule);
+  if (class_.slab_bytes > kChunkBytes || slab.next != kNoChunk) uncut_slab(chunk);
 }
 
-std::uint32_t Depot::index_in_slab(std::uint32_t granule, const std::byte* buffer) const {
-  const auto offset = static_cast<std::uint64_t>(buffer - map_.address(granule));
+std::uint32_t Depot::index_in_slab(std::uint32_t chunk, const std::byte* buffer) const {
+  const auto offset = static_cast<std::uint64_t>(buffer - map_.address(chunk));
   return static_cast<std::uint32_t>(offset * inverse_stride_ >> kInverseShift);
 }
 
-bool Depot::is_buffer(std::uint32_t granule, const std::byte* address) const {
-  const std::uint32_t index = index_in_slab(granule, address);
-  return index < class_.per_slab && map_.address(granule) + std::size_t{index} * class_.stride == address;
+bool Depot::is_buffer(std::uint32_t chunk, const std::byte* address) const {
+  const std::uint32_t index = index_in_slab(chunk, address);
+  return index < class_.per_slab && map_.address(chunk) + std::size_t{index} * class_.stride == address;
 }
 
-std::byte* Depot::buffer_of(std::uint32_t granule, const std::byte* address) const {
-  return map_.address(granule) + std::size_t{index_in_slab(granule, address)} * class_.stride;
+std::byte* Depot::buffer_of(std::uint32_t chunk, const std::byte* address) const {
+  return map_.address(chunk) + std::size_t{index_in_slab(chunk, address)} * class_.stride;
 }
 
 void Depot::note_counts() {
-  if (free_ > capacity_ / kTightShare) tight_ = false;
+  if (free_ > capacity_ / kStarvedShare) starved_ = false;
   record_.capacity.store(capacity_, std::memory_order_relaxed);
   record_.free.store(free_, std::memory_order_relaxed);
   const std::uint64_t out = capacity_ - free_;
@@ -249,33 +249,33 @@ void Depot::note_counts() {
 }
 
 bool Depot::cut_slab() {
-  const std::uint32_t granule = source_.take(order_);
-  if (granule == kNoGranule) return false;
+  const std::uint32_t chunk = source_.take(order_);
+  if (chunk == kNoChunk) return false;
   for (std::uint32_t i = 0; i < 1U << order_; ++i) {
-    map_[granule + i].state = Slab::State::cut;
-    map_[granule + i].order = static_cast<std::uint8_t>(order_);
-    map_[granule + i].lane = static_cast<std::uint16_t>(lane_index_);
+    map_[chunk + i].state = Slab::State::cut;
+    map_[chunk + i].order = static_cast<std::uint8_t>(order_);
+    map_[chunk + i].lane = static_cast<std::uint16_t>(lane_index_);
   }
-  std::uint64_t* bits = map_.bits(granule);
+  std::uint64_t* bits = map_.bits(chunk);
   for (std::uint32_t i = 0; i < class_.per_slab; i += 64) {
     const std::uint32_t left = class_.per_slab - i;
     bits[i / 64] = left >= 64 ? ~std::uint64_t{0} : (1ULL << left) - 1;
   }
-  map_[granule].free_count = 0;
-  set_free_count(granule, class_.per_slab);
-  guard_cut(map_.address(granule), class_.slab_bytes, lane());
+  map_[chunk].free_count = 0;
+  set_free_count(chunk, class_.per_slab);
+  guard_cut(map_.address(chunk), class_.slab_bytes, lane());
   free_ += class_.per_slab;
   capacity_ += class_.per_slab;
   return true;
 }
 
-void Depot::uncut_slab(std::uint32_t granule) {
-  set_free_count(granule, 0);
-  for (std::uint32_t i = 0; i < 1U << order_; ++i) map_[granule + i].state = Slab::State::none;
+void Depot::uncut_slab(std::uint32_t chunk) {
+  set_free_count(chunk, 0);
+  for (std::uint32_t i = 0; i < 1U << order_; ++i) map_[chunk + i].state = Slab::State::none;
   free_ -= class_.per_slab;
   capacity_ -= class_.per_slab;
-  guard_uncut(map_.address(granule), class_.slab_bytes);
-  source_.give(granule, order_);
+  guard_uncut(map_.address(chunk), class_.slab_bytes);
+  source_.give(chunk, order_);
 }
 
 void Depot::adopt(Magazine& magazine) noexcept {
@@ -294,8 +294,8 @@ void Depot::disown(Magazine& magazine) noexcept {
     give_oldest(magazine, magazine.count());
     record_.lends.fetch_add(magazine.lends(), std::memory_order_relaxed);
     record_.magazine_lends.fetch_add(magazine.lends(), std::memory_order_relaxed);
-    const std::uint64_t stocked = magazine.stocked.load(std::memory_order_relaxed);
-    record_.drops.fetch_add(magazine.lends() - stocked, std::memory_order_relaxed);
+    const std::uint64_t from_depot = magazine.from_depot.load(std::memory_order_relaxed);
+    record_.drops.fetch_add(magazine.lends() - from_depot, std::memory_order_relaxed);
     record_.requested.fetch_add(magazine.requested.load(std::memory_order_relaxed), std::memory_order_relaxed);
     magazine.~Magazine();
     new (&magazine) Magazine{};
@@ -305,7 +305,7 @@ void Depot::disown(Magazine& magazine) noexcept {
 
 /// True when the magazine is open now: it may keep what it has and take more.
 bool Depot::may_keep(Magazine& magazine) {
-  const bool may = !tight_ && waiters_.empty() && !source_.anybody_hungry();
+  const bool may = !starved_ && waiters_.empty() && !source_.any_has_waiters();
   magazine.capacity.store(may ? magazine.limit : 0, std::memory_order_relaxed);
   return may && magazine_capacity_ > 0;
 }
@@ -321,7 +321,7 @@ void Depot::give_oldest(Magazine& magazine, std::uint64_t count) {
   if (count == 0) return;
   give_locked({magazine.buffers, count});
   std::copy(magazine.buffers + count, magazine.buffers + magazine.count(), magazine.buffers);
-  note_stocked(magazine, -count);
+  note_from_depot(magazine, -count);
   add_alone(record_.flushes, 1);
 }
 
@@ -331,12 +331,12 @@ bool Depot::refill(Magazine& magazine) noexcept {
   if (magazine.count() > 0) return true;
   widen(magazine);
   if (!may_keep(magazine)) return false;
-  const std::uint64_t drops = magazine.lends() - magazine.stocked.load(std::memory_order_relaxed);
+  const std::uint64_t drops = magazine.lends() - magazine.from_depot.load(std::memory_order_relaxed);
   const bool only_lends = stands_still(magazine, 2 * drops + 1);
   const std::size_t limit = magazine.limit;
   const std::size_t got = take_locked({magazine.buffers, only_lends ? limit : (limit + 1) / 2});
   if (got == 0) return false;
-  note_stocked(magazine, got);
+  note_from_depot(magazine, got);
   add_alone(record_.refills, 1);
   return true;
 }
@@ -377,7 +377,7 @@ std::size_t Depot::take_with(Magazine& magazine, std::span<std::byte*> out) noex
   const std::uint64_t count = magazine.count();
   const std::uint64_t cached = std::min<std::uint64_t>(count, out.size());
   std::copy_n(magazine.buffers + count - cached, cached, out.begin());
-  note_stocked(magazine, -cached);
+  note_from_depot(magazine, -cached);
   return cached < out.size() ? cached + take_locked(out.subspan(cached)) : cached;
 }
 
@@ -388,11 +388,11 @@ void Depot::close_magazines() noexcept {
 
 /// Whoever of the node waits for memory gets what this class has whole.
 void Depot::feed_others() noexcept {
-  if (!source_.anybody_hungry()) return;
+  if (!source_.any_has_waiters()) return;
   give_back_slabs();
-  std::array<Depot*, kLanesPerNode> hungry{};
-  const std::size_t count = source_.hungry(hungry);
-  for (Depot* depot : std::span(hungry).first(count)) depot->feed();
+  std::array<Depot*, kLanesPerNode> in_need{};
+  const std::size_t count = source_.with_waiters(in_need);
+  for (Depot* depot : std::span(in_need).first(count)) depot->feed();
 }
 
 void Depot::retire() noexcept {
@@ -402,7 +402,7 @@ void Depot::retire() noexcept {
   guard_retire(lane());
 }
 
-bool Depot::wait(Waiter& waiter) noexcept {
+bool Depot::enqueue_waiter(Waiter& waiter) noexcept {
   const std::lock_guard lock(mutex_);
   if (waiter.waiting) return true;
   settle_promise(waiter);
@@ -413,17 +413,17 @@ bool Depot::wait(Waiter& waiter) noexcept {
   waiter.waiting = true;
   waiters_.push_back(&waiter);
   close_locked();
-  if (waiters_.size() == 1) source_.set_hungry(*this, true);
+  if (waiters_.size() == 1) source_.set_has_waiters(*this, true);
   return true;
 }
 
-void Depot::stop_waiting(Waiter& waiter) noexcept {
+void Depot::remove_waiter(Waiter& waiter) noexcept {
   const std::lock_guard lock(mutex_);
   settle_promise(waiter);
   if (waiter.waiting) {
     waiter.waiting = false;
     std::erase(waiters_, &waiter);
-    if (waiters_.empty()) source_.set_hungry(*this, false);
+    if (waiters_.empty()) source_.set_has_waiters(*this, false);
   }
   wake_for_free();
 }
@@ -453,7 +453,7 @@ void Depot::wake_for_free() {
   }
   promised_ += count;
   waiters_.erase(waiters_.begin(), waiters_.begin() + static_cast<std::ptrdiff_t>(count));
-  if (waiters_.empty()) source_.set_hungry(*this, false);
+  if (waiters_.empty()) source_.set_has_waiters(*this, false);
 }
 
 }  // namespace weir::detail

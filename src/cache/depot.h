@@ -32,10 +32,10 @@ struct Waiter {
 class Depot {
  public:
   /// A magazine grows up to `magazine_capacity` buffers, and within the budget, if there is one.
-  /// `watch` is told of each lend and drop that comes by; nullptr: nobody is.
-  /// REQUIRES: with a watch, the magazine capacity is 0, so that all of them do.
+  /// `tracker` is told of each lend and drop that comes by; nullptr: nobody is.
+  /// REQUIRES: with a tracker, the magazine capacity is 0, so that all of them do.
   Depot(SlabSource source, const SizeClass& size_class, std::uint32_t lane_index, std::uint32_t magazine_capacity,
-        LoanWatch* watch = nullptr, const CacheBudget* budget = nullptr);
+        LoanTracker* tracker = nullptr, const CacheBudget* budget = nullptr);
   ~Depot();
   Depot(const Depot&) = delete;
   Depot& operator=(const Depot&) = delete;
@@ -70,8 +70,8 @@ class Depot {
 
   /// Signals the waiter when a buffer comes home, in the order of the calls. False when there is a free buffer already:
   /// take it instead.
-  bool wait(Waiter& waiter) noexcept;
-  void stop_waiting(Waiter& waiter) noexcept;
+  bool enqueue_waiter(Waiter& waiter) noexcept;
+  void remove_waiter(Waiter& waiter) noexcept;
   /// Cuts slabs for those who wait, as far as there is memory, and wakes them.
   void feed() noexcept;
 
@@ -79,13 +79,13 @@ class Depot {
   std::uint32_t lane() const noexcept { return lane_index_ * kMagazineBytes; }
   std::uint32_t lane_index() const noexcept { return lane_index_; }
   std::uint32_t bytes() const noexcept { return class_.bytes; }
-  LoanWatch* watch() const noexcept { return watch_; }
+  LoanTracker* tracker() const noexcept { return tracker_; }
   const SizeClass& size_class() const noexcept { return class_; }
 
-  /// True when the address is the start of a buffer of a slab that starts at the granule.
-  bool is_buffer(std::uint32_t granule, const std::byte* address) const;
-  /// The buffer, of a slab that starts at the granule, in which the address is.
-  std::byte* buffer_of(std::uint32_t granule, const std::byte* address) const;
+  /// True when the address is the start of a buffer of a slab that starts at the chunk.
+  bool is_buffer(std::uint32_t chunk, const std::byte* address) const;
+  /// The buffer, of a slab that starts at the chunk, in which the address is.
+  std::byte* buffer_of(std::uint32_t chunk, const std::byte* address) const;
 
   /// Calls `visit(buffer)` for each that is home. For check_all(). REQUIRES: nobody uses the depot meanwhile.
   template <typename Visit>
@@ -93,25 +93,25 @@ class Depot {
   std::span<Magazine* const> magazines() const { return magazines_; }
 
  private:
-  static constexpr std::size_t kHomes = 5;
+  static constexpr std::size_t kFullnessSteps = 5;
 
   bool cut_slab();
-  void uncut_slab(std::uint32_t granule);
+  void uncut_slab(std::uint32_t chunk);
   std::size_t take_recent(std::span<std::byte*> out);
   std::uint32_t fullest_slab() const;
   SlabList* list_for(std::uint32_t free_count);
-  void set_free_count(std::uint32_t granule, std::uint32_t free_count);
-  std::size_t take_from_slab(std::uint32_t granule, std::span<std::byte*> out);
+  void set_free_count(std::uint32_t chunk, std::uint32_t free_count);
+  std::size_t take_from_slab(std::uint32_t chunk, std::span<std::byte*> out);
   void give_to_slab(std::byte* buffer);
   void send_home(std::size_t count);
-  std::uint32_t index_in_slab(std::uint32_t granule, const std::byte* buffer) const;
+  std::uint32_t index_in_slab(std::uint32_t chunk, const std::byte* buffer) const;
   std::size_t take_locked(std::span<std::byte*> out);
   void give_locked(std::span<std::byte* const> buffers);
   void give_oldest(Magazine& magazine, std::uint64_t count);
   bool may_keep(Magazine& magazine);
   void widen(Magazine& magazine);
   void close_locked();
-  void tighten();
+  void note_starved();
   void feed_others() noexcept;
   void wake_for_free();
   void settle_promise(Waiter& waiter);
@@ -124,17 +124,17 @@ class Depot {
   const std::uint64_t inverse_stride_;
   const std::uint32_t lane_index_;
   const std::uint32_t magazine_capacity_;
-  LoanWatch* const watch_;
+  LoanTracker* const tracker_;
   const CacheBudget* const budget_;
   LaneRecord& record_;
 
   alignas(64) base::Lock mutex_;  // what a batch changes is in one line
-  bool tight_ = false;
+  bool starved_ = false;
   std::byte** const recent_;  ///< stack of at most most_recent_, in the segment
   std::size_t recent_count_ = 0;
   std::size_t free_ = 0;
   std::size_t capacity_ = 0;
-  std::array<SlabList, kHomes> homes_;  ///< slabs by how much of them is home: whole ones last
+  std::array<SlabList, kFullnessSteps> by_fullness_;  ///< slabs by how much of them is home: whole ones last
   const std::size_t most_recent_;
   std::vector<Magazine*> magazines_;
   std::vector<Waiter*> waiters_;
@@ -148,11 +148,11 @@ void set_depot(std::uint32_t lane_index, Depot* depot) noexcept;
 template <typename Visit>
 void Depot::visit_home(Visit visit) const {
   for (std::size_t i = 0; i < recent_count_; ++i) visit(recent_[i]);
-  for (const SlabList& list : homes_) {
-    for (std::uint32_t granule = list.front(); granule != kNoGranule; granule = map_[granule].next) {
-      const std::uint64_t* bits = map_.bits(granule);
+  for (const SlabList& list : by_fullness_) {
+    for (std::uint32_t chunk = list.front(); chunk != kNoChunk; chunk = map_[chunk].next) {
+      const std::uint64_t* bits = map_.bits(chunk);
       for (std::uint32_t i = 0; i < class_.per_slab; ++i) {
-        if ((bits[i / 64] >> i % 64 & 1) != 0) visit(map_.address(granule) + std::size_t{i} * class_.stride);
+        if ((bits[i / 64] >> i % 64 & 1) != 0) visit(map_.address(chunk) + std::size_t{i} * class_.stride);
       }
     }
   }

@@ -41,8 +41,8 @@ std::uint32_t bytes_of(std::uint32_t lane) { return segment().lanes[lane / kMaga
 /// What a buffer of the lane is filled with while nobody has it: zeros, where that is promised. REQUIRES: it has a
 /// depot.
 std::byte filling(std::uint32_t lane) {
-  const LoanWatch* watch = depot_of(lane)->watch();
-  return watch != nullptr && watch->scrubs() ? std::byte{0} : kDropped;
+  const LoanTracker* tracker = depot_of(lane)->tracker();
+  return tracker != nullptr && tracker->scrubs() ? std::byte{0} : kDropped;
 }
 
 void fill(std::byte* memory, std::size_t bytes, std::uint32_t lane) {

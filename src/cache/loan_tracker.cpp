@@ -39,26 +39,26 @@ std::string describe(const BorrowRecord& borrow) {
 
 }  // namespace
 
-struct LoanWatch::Borrows {
+struct LoanTracker::Borrows {
   mutable std::mutex mutex;
   std::unordered_map<const std::byte*, BorrowRecord*> out;  ///< nullptr: there was no room in the segment
 };
 
-LoanWatch::LoanWatch(PoolRecord& pool, std::uint32_t pool_index, bool trace, bool scrub)
+LoanTracker::LoanTracker(PoolRecord& pool, std::uint32_t pool_index, bool trace, bool scrub)
     : pool_(pool), pool_index_(pool_index), borrows_(trace ? std::make_unique<Borrows>() : nullptr), scrub_(scrub) {
   if (!trace) return;
   make_borrows();
   pool_.traces = 1;
 }
 
-LoanWatch::~LoanWatch() {
+LoanTracker::~LoanTracker() {
   if (!borrows_) return;
   for (const auto& [buffer, record] : borrows_->out) {
     if (record != nullptr) free_borrow(*record);
   }
 }
 
-[[gnu::noinline]] void LoanWatch::on_lend(const std::byte* buffer, std::uint32_t bytes) noexcept {
+[[gnu::noinline]] void LoanTracker::on_lend(const std::byte* buffer, std::uint32_t bytes) noexcept {
   if (!borrows_) return;
   BorrowRecord* const record = take_borrow();
   if (record != nullptr) {
@@ -70,7 +70,7 @@ LoanWatch::~LoanWatch() {
   borrows_->out.insert_or_assign(buffer, record);
 }
 
-void LoanWatch::on_drop(std::byte* buffer, std::uint32_t bytes) noexcept {
+void LoanTracker::on_drop(std::byte* buffer, std::uint32_t bytes) noexcept {
   if (borrows_) {
     const std::lock_guard lock(borrows_->mutex);
     const auto borrow = borrows_->out.extract(buffer);
@@ -85,13 +85,13 @@ void LoanWatch::on_drop(std::byte* buffer, std::uint32_t bytes) noexcept {
 }
 
 /// In a checked build the guards have written the zeros, and nobody may touch the buffer any more.
-void LoanWatch::scrub([[maybe_unused]] std::byte* buffer, [[maybe_unused]] std::uint32_t bytes) const noexcept {
+void LoanTracker::scrub([[maybe_unused]] std::byte* buffer, [[maybe_unused]] std::uint32_t bytes) const noexcept {
 #ifndef WEIR_CHECKED
   if (scrub_) std::memset(buffer, 0, bytes);
 #endif
 }
 
-std::string LoanWatch::describe_oldest(std::size_t most) const {
+std::string LoanTracker::describe_oldest(std::size_t most) const {
   if (!borrows_) return {};
   const std::lock_guard lock(borrows_->mutex);
   std::vector<const BorrowRecord*> oldest;

@@ -11,13 +11,13 @@ namespace weir::detail {
 
 /// What a pool with WEIR_TRACE or WEIR_SCRUB does at each lend and drop. Such a pool has no magazines, so that each of
 /// them comes by here; any other pool pays nothing. Thread safe.
-class LoanWatch {
+class LoanTracker {
  public:
   /// Throws Error. REQUIRES: the pool's record, of that index, outlives it.
-  LoanWatch(PoolRecord& pool, std::uint32_t pool_index, bool trace, bool scrub);
-  ~LoanWatch();
-  LoanWatch(const LoanWatch&) = delete;
-  LoanWatch& operator=(const LoanWatch&) = delete;
+  LoanTracker(PoolRecord& pool, std::uint32_t pool_index, bool trace, bool scrub);
+  ~LoanTracker();
+  LoanTracker(const LoanTracker&) = delete;
+  LoanTracker& operator=(const LoanTracker&) = delete;
 
   /// Notes who borrows, in the segment: the calling thread, its tag and its stack.
   void on_lend(const std::byte* buffer, std::uint32_t bytes) noexcept;

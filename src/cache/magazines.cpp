@@ -14,7 +14,7 @@ namespace {
 
 /// Straight to the depot: no magazine will take it.
 void drop_to_depot(std::byte* data, Depot& depot) {
-  if (LoanWatch* watch = depot.watch()) watch->on_drop(data, depot.bytes());
+  if (LoanTracker* tracker = depot.tracker()) tracker->on_drop(data, depot.bytes());
   depot.record().drops.fetch_add(1, std::memory_order_relaxed);
   depot.give({&data, 1});
 }

@@ -26,7 +26,7 @@ SlabMap& map_of(const std::byte* place) noexcept {
 }
 
 std::atomic<std::uint32_t>& holds(SlabMap& map, const std::byte* buffer) noexcept {
-  return map[map.granule_of(buffer)].slices;
+  return map[map.chunk_of(buffer)].slices;
 }
 
 }  // namespace

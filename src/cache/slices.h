@@ -10,13 +10,13 @@
 namespace weir::detail {
 
 // A slice is a loan of a part of a buffer that the kernel fills piece by piece. The buffer is dropped with the last of
-// its slices and the ring's hold on it. Who holds is counted in the record of the granule at which the buffer starts.
+// its slices and the ring's hold on it. Who holds is counted in the record of the chunk at which the buffer starts.
 
 /// The last lane of a node belongs to no pool: sizes that no class holds look there, and find nothing. Slices carry it,
 /// so that their drop finds neither magazine nor depot, and comes to drop_slice().
 inline constexpr std::uint32_t kNoLane = (kLanesPerNode - 1) * kMagazineBytes;
-/// Two buffers of that size never start in the same granule.
-inline constexpr std::size_t kLeastSlicedBuffer = kGranule;
+/// Two buffers of that size never start in the same chunk.
+inline constexpr std::size_t kLeastSlicedBuffer = kChunkBytes;
 
 /// Makes the slices of a pool known, for drops that have only an address; nullptr: it is going away.
 /// REQUIRES: its index is below kMaxPools, and no slice is out at the end.

@@ -15,10 +15,10 @@ class Alarm {
   enum Cause : unsigned {
     ending = 1,
     exhausted = 2,  ///< somebody was given nothing
-    low_water = 4,  ///< a stock has less than its mark
+    low_water = 4,  ///< a blocks has less than its mark
   };
-  /// The stock of the node with that index has no block for a class, or less than its mark. A cause for each node: what
-  /// one of them lacks for ever must not hide what another needs.
+  /// The blocks of the node with that index has no block for a class, or less than its mark. A cause for each node:
+  /// what one of them lacks for ever must not hide what another needs.
   static constexpr unsigned short_on(std::size_t node) { return 8U << node; }
 
   /// Any thread, under any lock but one that is held while waiting.

@@ -19,14 +19,14 @@ class Depot;
 
 /// The memory of a pool on one node that no size class has: blocks of 64 KiB to 2 MiB, halved and joined again in
 /// pairs, and pages for the kernel's buffer rings. Thread safe. It allocates nothing after add_memory().
-class NodeStock {
+class BuddyBlocks {
  public:
-  /// Of the blocks from one granule to before another.
-  explicit NodeStock(SlabMap& map, std::uint32_t first = 0, std::uint32_t end = kNoGranule);
+  /// Of the blocks from one chunk to before another.
+  explicit BuddyBlocks(SlabMap& map, std::uint32_t first = 0, std::uint32_t end = kNoChunk);
 
   /// Raises the alarm, that of the node with this index, whenever a block is refused, or less than `low_bytes` are
   /// free. REQUIRES: before any other call.
-  void watch(Alarm& alarm, std::size_t node, std::size_t low_bytes);
+  void set_alarm(Alarm& alarm, std::size_t node, std::size_t low_bytes);
   /// True while that is so; a free block of the size that was refused ends it.
   bool is_short() const;
   /// Size of that block; 0: none was refused.
@@ -41,21 +41,21 @@ class NodeStock {
   /// True when no part of an arena is in use, nor was since the call before for the same arena.
   bool untouched(const std::byte* base, std::size_t bytes);
 
-  /// A block of kGranule << order bytes, by its granule; kNoGranule when there is none.
+  /// A block of kChunkBytes << order bytes, by its chunk; kNoChunk when there is none.
   std::uint32_t take(unsigned order);
-  void give(std::uint32_t granule, unsigned order);
+  void give(std::uint32_t chunk, unsigned order);
 
   /// Page-aligned memory of at most 2 MiB; nullptr when there is none.
   std::byte* take_pages(std::size_t bytes);
   void give_pages(std::byte* where, std::size_t bytes);
 
-  bool has(std::uint32_t granule) const { return granule >= first_ && granule < end_; }
+  bool has(std::uint32_t chunk) const { return chunk >= first_ && chunk < end_; }
 
   /// Notes whether somebody waits for a buffer of the depot: memory that comes back is for those first.
-  void set_hungry(Depot& depot, bool hungry);
-  bool anybody_hungry() const { return hungry_count_.load(std::memory_order_relaxed) > 0; }
+  void set_has_waiters(Depot& depot, bool has_waiters);
+  bool any_has_waiters() const { return with_waiters_count_.load(std::memory_order_relaxed) > 0; }
   /// Writes the depots that are, those that are longest first. Returns how many.
-  std::size_t hungry(std::span<Depot*> out) const;
+  std::size_t with_waiters(std::span<Depot*> out) const;
 
   /// Bytes that no class and no ring has.
   std::size_t free_bytes() const;
@@ -66,14 +66,14 @@ class NodeStock {
   static constexpr unsigned kOrders = 6;
 
   std::uint32_t take_locked(unsigned order);
-  std::uint32_t take_watched(unsigned order);
+  std::uint32_t take_or_alarm(unsigned order);
   bool is_low_locked() const;
   bool is_short_locked() const;
   template <typename Visit>
   bool all_free(const std::byte* base, std::size_t bytes, Visit visit);
-  void give_locked(std::uint32_t granule, unsigned order);
-  void put(std::uint32_t granule, unsigned order);
-  void pull(std::uint32_t granule);
+  void give_locked(std::uint32_t chunk, unsigned order);
+  void put(std::uint32_t chunk, unsigned order);
+  void pull(std::uint32_t chunk);
   std::byte* take_small(std::uint32_t pages);
 
   SlabMap& map_;
@@ -84,11 +84,11 @@ class NodeStock {
   std::size_t low_bytes_ = 0;
   mutable base::Lock mutex_;
   std::array<SlabList, kOrders> free_;
-  SlabList page_granules_;  ///< granules of which some pages are used
-  std::size_t free_granules_ = 0;
+  SlabList page_chunks_;  ///< chunks of which some pages are used
+  std::size_t free_chunks_ = 0;
   std::optional<unsigned> refused_;  ///< the order of a block that there was none of
-  std::vector<Depot*> hungry_;
-  std::atomic<std::size_t> hungry_count_{0};
+  std::vector<Depot*> with_waiters_;
+  std::atomic<std::size_t> with_waiters_count_{0};
 };
 
 }  // namespace weir::detail

@@ -39,7 +39,7 @@ void UnmapArena::operator()(const Arena* arena) const {
 NodeMemory::NodeMemory(SlabMap& map, std::byte* region, std::size_t region_bytes, int node, std::uint32_t pool,
                        const Options& options)
     : map_(map),
-      stock_(map, map.granule_of(region), map.granule_of(region + region_bytes)),
+      blocks_(map, map.chunk_of(region), map.chunk_of(region + region_bytes)),
       region_(region),
       region_bytes_(region_bytes),
       node_(node),
@@ -72,7 +72,7 @@ void NodeMemory::add(FreshArena fresh) {
   const std::size_t bytes = fresh->grade.bytes;
   arenas_.insert(after, Mapped{std::move(*fresh), std::move(record), os::now()});
   delete fresh.release();
-  stock_.add_memory(base, bytes);
+  blocks_.add_memory(base, bytes);
 }
 
 /// The lowest place that fits between the arenas, nullptr when there is none.
@@ -96,10 +96,10 @@ std::size_t NodeMemory::decay(std::chrono::seconds age) {
 
 /// The clock is read after the look: what was in use at the look was not unused before it.
 bool NodeMemory::is_old(Mapped& each, std::chrono::seconds age) {
-  const bool untouched = stock_.untouched(each.arena.base, each.arena.grade.bytes);
+  const bool untouched = blocks_.untouched(each.arena.base, each.arena.grade.bytes);
   const os::Time now = os::now();
   if (!untouched) each.unused_since = now;
-  return now - each.unused_since >= age && stock_.can_spare(each.arena.grade.bytes);
+  return now - each.unused_since >= age && blocks_.can_spare(each.arena.grade.bytes);
 }
 
 /// Of all arenas but the first, those that may go and can. Returns how many bytes.
@@ -118,9 +118,9 @@ std::size_t NodeMemory::unmap_those(May may) {
 
 /// False when some of it is in use, or the kernel does not take it: it stays the pool's.
 bool NodeMemory::unmap(const Arena& arena) {
-  if (!stock_.remove_memory(arena.base, arena.grade.bytes)) return false;
+  if (!blocks_.remove_memory(arena.base, arena.grade.bytes)) return false;
   if (os::unmap_to_reserved(arena.base, arena.grade.bytes) == 0) return true;
-  stock_.add_memory(arena.base, arena.grade.bytes);
+  blocks_.add_memory(arena.base, arena.grade.bytes);
   return false;
 }
 

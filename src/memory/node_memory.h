@@ -35,7 +35,7 @@ class NodeMemory {
   NodeMemory& operator=(const NodeMemory&) = delete;
 
   /// Maps one more arena, climbing the page ladder from the top again. Throws Error, with nothing changed.
-  /// REQUIRES: bytes is a multiple of kGranule; one thread at a time maps and adds.
+  /// REQUIRES: bytes is a multiple of kChunkBytes; one thread at a time maps and adds.
   FreshArena map(std::size_t bytes);
   void add(FreshArena fresh);
 
@@ -48,7 +48,7 @@ class NodeMemory {
   std::vector<Arena> pin(const std::function<bool(const Arena&)>& wanted);
   void unpin(const std::byte* base);
 
-  NodeStock& stock() { return stock_; }
+  BuddyBlocks& blocks() { return blocks_; }
   /// The system's number.
   int node() const { return node_; }
   std::size_t mapped_bytes() const;
@@ -71,7 +71,7 @@ class NodeMemory {
   std::size_t unmap_those(May may);
 
   SlabMap& map_;
-  NodeStock stock_;
+  BuddyBlocks blocks_;
   std::byte* const region_;
   const std::size_t region_bytes_;
   const int node_;

@@ -22,7 +22,7 @@ os::SegmentFile make_file(const std::byte* base, const SlabLayout& layout) {
                                  .process_id = os::process_id(),
                                  .file_bytes = layout.file_bytes(),
                                  .base = reinterpret_cast<std::uintptr_t>(base),
-                                 .granules = layout.granules};
+                                 .chunks = layout.chunks};
   return file;
 }
 
@@ -34,7 +34,7 @@ std::size_t blocks_of(std::size_t bytes) { return (bytes + kMostSlab - 1) / kMos
 SlabMap::SlabMap(std::byte* base, std::size_t bytes)
     : base_(base),
       bytes_(bytes),
-      layout_{bytes / kGranule},
+      layout_{bytes / kChunkBytes},
       file_(make_file(base, layout_)),
       known_(blocks_of(bytes)),
       bits_(reinterpret_cast<std::uint64_t*>(file_.data + SlabLayout::kBits)),
@@ -45,8 +45,8 @@ SlabMap::~SlabMap() { os::remove_segment_file(file_, layout_.file_bytes()); }
 int SlabMap::populate(const std::byte* from, std::size_t bytes) {
   const std::size_t first_block = static_cast<std::size_t>(from - base_) / kMostSlab;
   const std::size_t end_block = blocks_of(static_cast<std::size_t>(from - base_) + bytes);
-  const std::size_t first = first_block * kGranulesPerBlock;
-  const std::size_t count = std::min<std::size_t>(end_block * kGranulesPerBlock, granules()) - first;
+  const std::size_t first = first_block * kChunksPerBlock;
+  const std::size_t count = std::min<std::size_t>(end_block * kChunksPerBlock, chunks()) - first;
   int error = os::populate_segment(bits(static_cast<std::uint32_t>(first)), count * SlabLayout::kBitBytes);
   if (error == 0) error = os::populate_segment(slabs_ + first, count * sizeof(Slab));
   if (error != 0) return error;
@@ -60,23 +60,23 @@ bool SlabMap::contains(const std::byte* address) const {
   return known_[static_cast<std::size_t>(address - base_) / kMostSlab].load(std::memory_order_acquire);
 }
 
-void SlabList::push(std::uint32_t granule) {
+void SlabList::push(std::uint32_t chunk) {
   SlabMap& map = *map_;
-  map[granule].next = first_;
-  map[granule].previous = kNoGranule;
-  if (first_ != kNoGranule) map[first_].previous = granule;
-  first_ = granule;
+  map[chunk].next = first_;
+  map[chunk].previous = kNoChunk;
+  if (first_ != kNoChunk) map[first_].previous = chunk;
+  first_ = chunk;
 }
 
-void SlabList::remove(std::uint32_t granule) {
+void SlabList::remove(std::uint32_t chunk) {
   SlabMap& map = *map_;
-  const Slab& slab = map[granule];
-  if (slab.previous == kNoGranule) {
+  const Slab& slab = map[chunk];
+  if (slab.previous == kNoChunk) {
     first_ = slab.next;
   } else {
     map[slab.previous].next = slab.next;
   }
-  if (slab.next != kNoGranule) map[slab.next].previous = slab.previous;
+  if (slab.next != kNoChunk) map[slab.next].previous = slab.previous;
 }
 
 }  // namespace weir::detail

@@ -5,42 +5,43 @@
 
 namespace weir::detail {
 
-SlabSource::SlabSource(NodeStock& stock) : SlabSource({&stock}, SIZE_MAX) {}
+SlabSource::SlabSource(BuddyBlocks& blocks) : SlabSource({&blocks}, SIZE_MAX) {}
 
-SlabSource::SlabSource(std::vector<NodeStock*> in_turn, std::size_t most_bytes)
+SlabSource::SlabSource(std::vector<BuddyBlocks*> in_turn, std::size_t most_bytes)
     : in_turn_(std::move(in_turn)), left_(most_bytes) {}
 
 std::uint32_t SlabSource::take(unsigned order) {
-  const std::size_t bytes = kGranule << order;
-  if (bytes > left_) return kNoGranule;
+  const std::size_t bytes = kChunkBytes << order;
+  if (bytes > left_) return kNoChunk;
   for (std::size_t tries = 0; tries < in_turn_.size(); ++tries) {
-    const std::uint32_t granule = in_turn_[next_]->take(order);
+    const std::uint32_t chunk = in_turn_[next_]->take(order);
     next_ = (next_ + 1) % in_turn_.size();
-    if (granule == kNoGranule) continue;
+    if (chunk == kNoChunk) continue;
     left_ -= bytes;
-    return granule;
+    return chunk;
   }
-  return kNoGranule;
+  return kNoChunk;
 }
 
-void SlabSource::give(std::uint32_t granule, unsigned order) {
+void SlabSource::give(std::uint32_t chunk, unsigned order) {
   const auto owner =
-      std::find_if(in_turn_.begin(), in_turn_.end(), [&](const NodeStock* stock) { return stock->has(granule); });
-  (*owner)->give(granule, order);
-  left_ += kGranule << order;
+      std::find_if(in_turn_.begin(), in_turn_.end(), [&](const BuddyBlocks* blocks) { return blocks->has(chunk); });
+  (*owner)->give(chunk, order);
+  left_ += kChunkBytes << order;
 }
 
-void SlabSource::set_hungry(Depot& depot, bool hungry) {
-  for (NodeStock* stock : in_turn_) stock->set_hungry(depot, hungry);
+void SlabSource::set_has_waiters(Depot& depot, bool has_waiters) {
+  for (BuddyBlocks* blocks : in_turn_) blocks->set_has_waiters(depot, has_waiters);
 }
 
-bool SlabSource::anybody_hungry() const {
-  return std::any_of(in_turn_.begin(), in_turn_.end(), [](const NodeStock* stock) { return stock->anybody_hungry(); });
+bool SlabSource::any_has_waiters() const {
+  return std::any_of(in_turn_.begin(), in_turn_.end(),
+                     [](const BuddyBlocks* blocks) { return blocks->any_has_waiters(); });
 }
 
-std::size_t SlabSource::hungry(std::span<Depot*> out) const {
+std::size_t SlabSource::with_waiters(std::span<Depot*> out) const {
   std::size_t count = 0;
-  for (const NodeStock* stock : in_turn_) count += stock->hungry(out.subspan(count));
+  for (const BuddyBlocks* blocks : in_turn_) count += blocks->with_waiters(out.subspan(count));
   return count;
 }
 

@@ -12,7 +12,7 @@ namespace {
 /// A part of `left` for one of `nodes` nodes; the last one rounds up, so that nothing is left.
 std::size_t part_of(std::size_t left, std::size_t nodes) {
   const std::size_t even = (left + nodes - 1) / nodes;
-  if (even < base::kHugePage) return base::round_up(even, kGranule);
+  if (even < base::kHugePage) return base::round_up(even, kChunkBytes);
   if (nodes == 1) return base::round_up(even, base::kHugePage);
   return (even + base::kHugePage / 2) / base::kHugePage * base::kHugePage;
 }
@@ -35,7 +35,7 @@ std::vector<std::size_t> spread(std::size_t bytes, const std::vector<std::size_t
   }
   // What rounding left to a node without the room for it.
   for (std::size_t i = 0; i < rooms.size(); ++i) {
-    const std::size_t more = std::min({base::round_up(left, kGranule), rooms[i] - shares[i], total});
+    const std::size_t more = std::min({base::round_up(left, kChunkBytes), rooms[i] - shares[i], total});
     shares[i] += more;
     total -= more;
     left -= std::min(left, more);

@@ -11,6 +11,7 @@
 
 #include "os/clock.h"
 #include "os/process.h"
+#include "os/segment_file.h"
 
 namespace weir::detail {
 
@@ -29,7 +30,7 @@ FreeBorrows& free_borrows() {
   return free;
 }
 
-constexpr int kOwnFrames = 2;  // note_borrow() and LoanWatch::on_lend()
+constexpr int kOwnFrames = 2;  // note_borrow() and LoanTracker::on_lend()
 
 /// Of note_borrow()'s caller's caller.
 [[gnu::always_inline]] inline void note_stack(BorrowRecord& record) {

@@ -62,7 +62,7 @@ Counts counts_of_lane(const Segment& segment, std::uint32_t lane_index) {
     const std::uint64_t state = load(magazine.state);
     counts.cached += Magazine::count_of(state);
     lends += Magazine::lends_of(state);
-    drops += Magazine::lends_of(state) + Magazine::count_of(state) - load(magazine.stocked);
+    drops += Magazine::lends_of(state) + Magazine::count_of(state) - load(magazine.from_depot);
     counts.kernel_request += load(magazine.requested);
   });
   for (const RingRecord& ring : segment.rings) {

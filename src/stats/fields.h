@@ -233,7 +233,7 @@ inline constexpr std::array kMagazine{
     Field{WEIR_FIELD(Magazine, capacity), kGauge, "", "most buffers that it takes now"},
     Field{WEIR_FIELD(Magazine, lane), kIdentity, "bytes", "offset of the magazine in those of its thread"},
     Field{WEIR_FIELD(Magazine, bytes), kIdentity, "bytes", "size of a buffer"},
-    Field{WEIR_FIELD(Magazine, stocked), kGauge, "",
+    Field{WEIR_FIELD(Magazine, from_depot), kGauge, "",
           "buffers that came from the depot, less those that went there: modulo 2^64"},
     Field{WEIR_FIELD(Magazine, limit), kGauge, "", "most buffers that it takes while nobody waits for memory"},
     Field{WEIR_FIELD(Magazine, seen), kIdentity, "",

@@ -9,6 +9,7 @@
 
 #include "os/numa.h"
 #include "os/process.h"
+#include "os/segment_file.h"
 #include "stats/fields.h"
 
 namespace weir::detail {

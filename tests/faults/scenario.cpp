@@ -216,7 +216,7 @@ class Scenario {
     std::thread([&] { all.clear(); }).join();
     run(step, [&] { return received_ == kMessage || ended_ != 0; });
     receiver.stop_all();
-    run(step, [&] { return receiver.quiet(); });
+    run(step, [&] { return !receiver.has_inflight(); });
     if (ended_ != 0) throw Error(ended_, "the connection has ended");
   }
 

@@ -38,9 +38,9 @@ constexpr std::uint64_t kBase = 0x7f0000000000;
 constexpr std::uint32_t kNodes = 2;
 constexpr std::uint32_t kClasses = 2;
 constexpr std::uint32_t kBytes = 16384;  // four buffers a slab
-constexpr std::uint64_t kGranulesOfNode = 16;
+constexpr std::uint64_t kChunksOfNode = 16;
 constexpr std::uint32_t kSlabsOfLane = 2;
-constexpr SlabLayout kLayout{kNodes * kGranulesOfNode};
+constexpr SlabLayout kLayout{kNodes * kChunksOfNode};
 
 void check(bool holds, const char* what) {
   if (holds) return;
@@ -73,8 +73,8 @@ class Saved {
   Slab* slabs() const { return reinterpret_cast<Slab*>(data_ + sizeof(Segment) + kLayout.slabs()); }
 
  private:
-  static std::byte* buffer(std::uint64_t granule, std::uint64_t index) {
-    return reinterpret_cast<std::byte*>(kBase + granule * kGranule + index * kBytes);  // NOLINT: an address elsewhere
+  static std::byte* buffer(std::uint64_t chunk, std::uint64_t index) {
+    return reinterpret_cast<std::byte*>(kBase + chunk * kChunkBytes + index * kBytes);  // NOLINT: an address elsewhere
   }
 
   void fill_header() {
@@ -91,7 +91,7 @@ class Saved {
                      .process_id = 1,
                      .file_bytes = kLayout.file_bytes(),
                      .base = kBase,
-                     .granules = kLayout.granules};
+                     .chunks = kLayout.chunks};
     PoolRecord& pool = segment().pools[0];
     pool.live = 1;
     pool.class_count = kClasses;
@@ -104,23 +104,23 @@ class Saved {
     ArenaRecord& arena = segment().arenas[node];
     arena.live = 1;
     arena.node = segment().header.nodes[node];
-    arena.base = kBase + node * kGranulesOfNode * kGranule;
-    arena.bytes = kGranulesOfNode * kGranule;
+    arena.base = kBase + node * kChunksOfNode * kChunkBytes;
+    arena.bytes = kChunksOfNode * kChunkBytes;
     arena.page_bytes = 4096;
     name(arena.reason, "no huge pages");
-    Slab* slab = slabs() + node * kGranulesOfNode;
+    Slab* slab = slabs() + node * kChunksOfNode;
     for (std::uint32_t i = 0; i < kClasses; ++i) {
       LaneRecord& lane = segment().lanes[node * kLanesPerNode + i];
       lane.bytes = lane.stride = kBytes;
       lane.alignment = i == 0 ? 64 : 4096;
-      lane.slab_bytes = kGranule;
-      lane.capacity = kSlabsOfLane * kGranule / kBytes;
+      lane.slab_bytes = kChunkBytes;
+      lane.capacity = kSlabsOfLane * kChunkBytes / kBytes;
       lane.free = lane.capacity - 1;
       lane.lends = 1;
       for (std::uint32_t j = 0; j < kSlabsOfLane; ++j, ++slab) {
         slab->state = Slab::State::cut;
         slab->lane = static_cast<std::uint16_t>(node * kLanesPerNode + i);
-        slab->free_count = j == 0 ? kGranule / kBytes : kGranule / kBytes - 2;
+        slab->free_count = j == 0 ? kChunkBytes / kBytes : kChunkBytes / kBytes - 2;
       }
     }
     for (unsigned order : {2U, 3U}) {
@@ -135,16 +135,16 @@ class Saved {
     Segment& all = segment();
     for (std::uint32_t node = 0; node < kNodes; ++node) {
       for (std::uint32_t i = 0; i < kClasses; ++i)
-        all.recent[node * kLanesPerNode + i][0] = buffer(node * kGranulesOfNode + i * kSlabsOfLane + 1, 0);
+        all.recent[node * kLanesPerNode + i][0] = buffer(node * kChunksOfNode + i * kSlabsOfLane + 1, 0);
     }
     all.lanes[0].free = all.lanes[0].capacity - 3;
     all.lanes[0].lends = 2;  // the ring's was lent before
-    slabs()[0].free_count = kGranule / kBytes - 2;
+    slabs()[0].free_count = kChunkBytes / kBytes - 2;
     all.threads[0].id = 7;
     all.threads[0].lanes[0] = 1;
     Magazine& magazine = all.magazines[0][0];
     magazine.state = 1;
-    magazine.stocked = 1;
+    magazine.from_depot = 1;
     magazine.bytes = kBytes;
     magazine.buffers[0] = buffer(0, 0);
     RingRecord& ring = all.rings[0];
@@ -191,7 +191,7 @@ const std::vector<Part>& parts() {
                              part(segment.recent[0][0], 8),
                              part(segment.ring_buffers[0][0], 8),
                              part(saved().slab_header()),
-                             part(saved().slabs()[0], kLayout.granules)};
+                             part(saved().slabs()[0], kLayout.chunks)};
   }();
   return all;
 }

@@ -71,19 +71,19 @@ TEST_F(BufferRingTest, ABufferGoesToTheKernelAndComesBackWithData) {
   BufferRing buffers(pool_, ring_.get(), kGroup, 8, 4096);
   EXPECT_EQ(buffers.entries(), 8U);
   EXPECT_EQ(buffers.group(), kGroup);
-  EXPECT_EQ(buffers.stock(), 0U);
+  EXPECT_EQ(buffers.filled(), 0U);
   Loan loan = pool_.lend(4096);
   std::byte* const data = loan.data();
   ASSERT_TRUE(buffers.provide(loan));
   EXPECT_FALSE(loan);
-  EXPECT_EQ(buffers.stock(), 1U);
+  EXPECT_EQ(buffers.filled(), 1U);
   expect_counts(0, 1);
   const io_uring_cqe cqe = receive("weir");
   ASSERT_EQ(cqe.res, 4);
   Loan claimed = buffers.claim(cqe);
   EXPECT_EQ(claimed.data(), data);
   EXPECT_EQ(text_of(claimed), "weir");
-  EXPECT_EQ(buffers.stock(), 0U);
+  EXPECT_EQ(buffers.filled(), 0U);
   expect_counts(1, 0);
   claimed = Loan{};
   expect_counts(0, 0);
@@ -129,7 +129,7 @@ TEST_F(BufferRingTest, EveryNumberOfEntriesIsFilledWhole) {
   for (std::uint32_t entries = 1; entries <= most; entries *= 2) {
     BufferRing buffers(pool, ring_.get(), kGroup, entries, 64);
     EXPECT_EQ(buffers.replenish(), entries);
-    EXPECT_EQ(buffers.stock(), entries);
+    EXPECT_EQ(buffers.filled(), entries);
     EXPECT_EQ(pool.counts().kernel_ring, entries);
     EXPECT_EQ(buffers.replenish(), entries) << "it is full already";
     EXPECT_EQ(pool.counts().kernel_ring, entries);
@@ -177,7 +177,7 @@ TEST_F(BufferRingTest, EachBufferIsReceivedOnceThroughManyTurns) {
           << "overwritten while lent";
     }
     held.clear();
-    expect_counts(0, buffers.stock());
+    expect_counts(0, buffers.filled());
   }
 }
 

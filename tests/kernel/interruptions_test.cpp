@@ -37,7 +37,7 @@ class InterruptionsTest : public testing::WithEachStrategy {
   }
   static void expect_end(World& world, const std::vector<Loan>& held) {
     world.receiver->stop_all();
-    world.run_until([&] { return world.receiver->quiet(); });
+    world.run_until([&] { return !world.receiver->has_inflight(); });
     world.receiver.reset();
     testing::expect_law(world.pool, held.size());
   }

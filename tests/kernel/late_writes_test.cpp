@@ -94,7 +94,7 @@ class LateWritesTest : public testing::WithEachStrategy {
     if (round % 4 == 3) world.peers.clear();
     if (round % 3 == 0) world.step();
     world.receiver->stop_all();
-    world.run_until([&] { return world.receiver->quiet(); });
+    world.run_until([&] { return !world.receiver->has_inflight(); });
     world.receiver.reset();
     world.peers.clear();
   }

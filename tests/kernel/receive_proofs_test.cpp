@@ -63,7 +63,7 @@ TEST_P(WakeTest, TenThousandWhoWereIdleAreServedBySixtyFourBuffers) {
   EXPECT_LE(most, kBuffers);
   EXPECT_LE(world.enobufs, 2 * kMany) << "a storm of receives that find no buffer";
   world.receiver->stop_all();
-  world.run_until([&] { return world.receiver->quiet(); });
+  world.run_until([&] { return !world.receiver->has_inflight(); });
   testing::expect_law(world.pool, held.size());
 }
 
@@ -78,7 +78,7 @@ TEST_P(WakeTest, OneWhoWasIdleIsServedByARingThatHasEveryBuffer) {
   world.speak(peer, 50'000);
   world.run_until_whole();
   world.receiver->stop_all();
-  world.run_until([&] { return world.receiver->quiet(); });
+  world.run_until([&] { return !world.receiver->has_inflight(); });
 }
 
 /// While a modest one waits: what the ring held when it was parked, and one for the greedy one's own turn before it.
@@ -126,7 +126,7 @@ TEST_P(GreedyTest, OneWhoNeverStopsDoesNotStarveTheModest) {
            static_cast<double>(greedy.received) / static_cast<double>(buffer));
     world.run_until_whole();
     world.receiver->stop_all();
-    world.run_until([&] { return world.receiver->quiet(); });
+    world.run_until([&] { return !world.receiver->has_inflight(); });
     testing::expect_law(world.pool, held.size());
   }
 }

@@ -40,7 +40,7 @@ TEST_P(ReceiverStopTest, BeforeItsFirstTurnItIsNeverArmed) {
   world.speak(peer, 100);
   for (int i = 0; i < 3; ++i) world.step();
   EXPECT_EQ(peer.received, 0U);
-  EXPECT_TRUE(world.receiver->quiet());
+  EXPECT_FALSE(world.receiver->has_inflight());
   world.end();
 }
 

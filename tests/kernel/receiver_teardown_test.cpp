@@ -25,9 +25,9 @@ ON_BOTH_RINGS(ReceiverTeardownTest);
 
 TEST_P(ReceiverTeardownTest, WithoutWorkItIsQuiet) {
   MAKE_WORLD(world, receive_options(4096, 16));
-  EXPECT_TRUE(world.receiver->quiet());
+  EXPECT_FALSE(world.receiver->has_inflight());
   world.receiver->stop_all();
-  EXPECT_TRUE(world.receiver->quiet());
+  EXPECT_FALSE(world.receiver->has_inflight());
   world.end();
 }
 
@@ -35,7 +35,7 @@ TEST_P(ReceiverTeardownTest, StopAllTwiceIsOnce) {
   MAKE_WORLD(world, receive_options(4096, 16));
   for (int i = 0; i < 10; ++i) world.add();
   world.step();
-  EXPECT_FALSE(world.receiver->quiet());
+  EXPECT_TRUE(world.receiver->has_inflight());
   world.receiver->stop_all();
   world.receiver->stop_all();
   world.end();
@@ -78,7 +78,7 @@ TEST_P(ReceiverTeardownTest, TooEarlyIsSaidAndHarmless) {
     receiver.reset();
     const std::string said = ::testing::internal::GetCapturedStderr();
     EXPECT_NE(said.find("weir: a receiver was destroyed with 1 requests in flight"), std::string::npos) << said;
-    EXPECT_NE(said.find("until quiet()"), std::string::npos) << said;
+    EXPECT_NE(said.find("while has_inflight()"), std::string::npos) << said;
     pool.reset();
     const std::string text(3000, 'w');
     EXPECT_EQ(send(sockets.far.get(), text.data(), text.size(), 0),
@@ -129,10 +129,10 @@ TEST_P(ReceiverTeardownTest, AChildOfForkDestroysNothingOfItsParent) {
   EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << "status " << status;
   world.speak(peer, 10'000);
   world.run_until_whole();
-  EXPECT_EQ(buffers.stock(), 4U);
+  EXPECT_EQ(buffers.filled(), 4U);
   testing::expect_law(world.pool, 0);
   world.receiver->stop_all();
-  world.run_until([&] { return world.receiver->quiet(); });
+  world.run_until([&] { return !world.receiver->has_inflight(); });
 }
 
 }  // namespace

@@ -74,7 +74,7 @@ TEST_P(SlicesTest, SlicesOutliveTheirReceiver) {
   world.speak(peer, 1000);
   world.run_until_whole();
   world.receiver->stop_all();
-  world.run_until([&] { return world.receiver->quiet(); });
+  world.run_until([&] { return !world.receiver->has_inflight(); });
   world.receiver.reset();
   testing::expect_law(world.pool, 1);
   std::uint64_t at = 0;
@@ -158,7 +158,7 @@ TEST_P(SlicesTest, DatagramsAreRefused) {
   world.end();
 }
 
-TEST_P(SlicesTest, BuffersSmallerThanAGranuleAreRefused) {
+TEST_P(SlicesTest, BuffersSmallerThanAChunkAreRefused) {
   Options options = testing::one_class(1u << 20, 4096);
   testing::Ring ring(8, GetParam());
   if (!ring.missing_multishot().empty()) GTEST_SKIP() << ring.missing_multishot();

@@ -23,7 +23,7 @@ inline constexpr std::array kStrategies{Strategy::ring,          Strategy::direc
 inline bool has_ring(Strategy strategy) { return std::string_view(name_of(strategy)).starts_with("ring"); }
 inline bool is_lazy(Strategy strategy) { return std::string_view(name_of(strategy)).ends_with("lazy"); }
 /// Its ring has buffers for connections of which nothing is known yet.
-inline bool stocks_up(Strategy strategy) {
+inline bool fills_ring(Strategy strategy) {
   return has_ring(strategy) && !is_lazy(strategy) && strategy != Strategy::ring_adaptive;
 }
 

@@ -48,7 +48,7 @@ TEST_P(StrategiesIdleTest, OnlyADirectReceiveHoldsABuffer) {
   for (int i = 0; i < 50; ++i) world.add();
   for (int i = 0; i < 3; ++i) world.step();
   EXPECT_EQ(kernel(world), strategy() == Strategy::direct ? 50U : 0U);
-  EXPECT_EQ(world.pool.counts().kernel_ring > 0, testing::stocks_up(strategy()));
+  EXPECT_EQ(world.pool.counts().kernel_ring > 0, testing::fills_ring(strategy()));
   testing::expect_law(world.pool, 0);
   EXPECT_EQ(world.receiver->next_deadline(), World::Clock::time_point::max());
   world.end();
@@ -181,7 +181,7 @@ TEST_P(StrategiesIdleTest, ManyThroughAFewBuffers) {
   for (const auto& peer : world.peers) world.finish(*peer);
   world.run_until([&] { return testing::all_ended(world); });
   world.receiver->stop_all();
-  world.run_until([&] { return world.receiver->quiet(); });
+  world.run_until([&] { return !world.receiver->has_inflight(); });
   testing::expect_law(world.pool, held.size());
 }
 
@@ -194,7 +194,7 @@ TEST_P(StrategiesIdleTest, ADropOnAnotherThreadWakesALoopThatIsBlocked) {
     if (world.peers.empty()) world.add();
     world.keep = true;
     Peer& peer = *world.peers.front();
-    world.run_until([&] {  // more than the ring's stock, and a buffer that waits
+    world.run_until([&] {  // more than what the ring holds, and a buffer that waits
       world.speak(peer, 10'000);
       return world.receiver->parked() == 1;
     });
@@ -271,7 +271,7 @@ TEST_P(StrategiesIdleTest, WhatARingHoldsIsForTheParkedToo) {
   for (const auto& peer : world.peers) world.finish(*peer);
   world.run_until([&] { return testing::all_ended(world); });
   world.receiver->stop_all();
-  world.run_until([&] { return world.receiver->quiet(); });
+  world.run_until([&] { return !world.receiver->has_inflight(); });
   testing::expect_law(world.pool, held.size());
 }
 

@@ -242,7 +242,7 @@ TEST_P(DestroyedTooEarlyTest, ItLosesWhatTheKernelHas) {
     io_uring_submit(&ring.get());
   }
   const std::uint64_t lost = pool->counts().kernel_ring + pool->counts().kernel_request;
-  const bool holds = strategy() == Strategy::direct || testing::stocks_up(strategy());
+  const bool holds = strategy() == Strategy::direct || testing::fills_ring(strategy());
   EXPECT_EQ(lost > 0, holds);
   ::testing::internal::CaptureStderr();
   receiver.reset();

@@ -141,7 +141,7 @@ class World {
   /// The end of a server: stop, drain, and every buffer is home.
   void end() {
     receiver->stop_all();
-    run_until([&] { return receiver->quiet(); });
+    run_until([&] { return !receiver->has_inflight(); });
     kept.clear();
     expect_law(pool, 0);
     receiver.reset();

@@ -113,7 +113,7 @@ class World {
   void check_hands();
   void check_user(const Counts& counts);
   void check_kernel(const Counts& counts);
-  void check_quiet();
+  void check_inflight();
   void check_parked();
   void check_wakes();
   void note_parked();

@@ -27,7 +27,7 @@ void World::check() {
   const Counts counts = pool_.counts();
   check_user(counts);
   check_kernel(counts);
-  check_quiet();
+  check_inflight();
   check_parked();
 }
 
@@ -105,12 +105,13 @@ void World::check_kernel(const Counts& counts) {
   }
 }
 
-/// A receiver is quiet when the kernel has nothing of it, and only then.
-void World::check_quiet() {
+/// A receiver says that it has requests in flight while the kernel has some of it, and only then.
+void World::check_inflight() {
   for (const auto& each : receivers_) {
     const std::size_t in_flight = in_flight_of(*each);
-    if (each->quiet() != (in_flight == 0)) {
-      violate("%zu requests are in flight, and quiet() is %s", in_flight, each->quiet() ? "true" : "false");
+    if (!each->has_inflight() != (in_flight == 0)) {
+      violate("%zu requests are in flight, and has_inflight() is %s", in_flight,
+              each->has_inflight() ? "true" : "false");
     }
   }
 }

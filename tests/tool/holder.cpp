@@ -52,7 +52,7 @@ class Receiving {
   ~Receiving() {
     received_ = {};
     if (receiver_) receiver_->stop_all();
-    while (receiver_ && !receiver_->quiet()) step();
+    while (receiver_ && receiver_->has_inflight()) step();
   }
   Receiving(const Receiving&) = delete;
   Receiving& operator=(const Receiving&) = delete;
@@ -98,7 +98,7 @@ class Bursts {
   }
   ~Bursts() {
     if (receiver_) receiver_->stop_all();
-    while (receiver_ && !receiver_->quiet()) step();
+    while (receiver_ && receiver_->has_inflight()) step();
   }
   Bursts(const Bursts&) = delete;
   Bursts& operator=(const Bursts&) = delete;

@@ -52,7 +52,7 @@ class FieldsTest(unittest.TestCase):
                 lane, own = lanes[at], [magazine for place, magazine in magazines if place == at]
                 filled = [ring for ring in rings.values() if ring["lane"] == at]
                 lends = lane["lends"] + sum(each["lends"] for each in own) + sum(ring["claimed"] for ring in filled)
-                drops = (lane["drops"] + sum(each["lends"] + each["cached"] - each["stocked"] for each in own) +
+                drops = (lane["drops"] + sum(each["lends"] + each["cached"] - each["from_depot"] for each in own) +
                          sum(ring["provided"] for ring in filled))
                 requested = lane["requested"] + sum(each["requested"] for each in own)
                 counted = {name: lane[name] for name in ("bytes", "alignment", "capacity", "free", "high_water", "empty",

@@ -53,7 +53,7 @@ class ManyPolls : private Backend::Events {
     eventfd_write(finish_.get(), 1);
     while (ended_ < outlets_.size()) turn();
     backend_->receiver().stop_all();
-    while (!backend_->is_quiet()) turn();
+    while (backend_->has_inflight()) turn();
   }
 
  private:

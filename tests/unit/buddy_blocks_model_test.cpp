@@ -6,18 +6,18 @@
 #include <string>
 #include <vector>
 
-#include "granules.h"
+#include "chunks.h"
 #include "memory/buddy_blocks.h"
 #include "seed.h"
 
-// The stock against a model: a flag for each page. Blocks are joined as far as they can be, so whether there is a block
-// of an order, or a run of pages, can be read off the flags.
+// The buddy blocks against a model: a flag for each page. Blocks are joined as far as they can be, so whether there is
+// a block of an order, or a run of pages, can be read off the flags.
 
 namespace weir::detail {
 namespace {
 
 constexpr std::size_t kPage = 4096;
-constexpr std::uint32_t kPagesPerGranule = kGranule / kPage;
+constexpr std::uint32_t kPagesPerChunk = kChunkBytes / kPage;
 constexpr unsigned kOrders = 6;
 
 struct Range {
@@ -25,10 +25,10 @@ struct Range {
   std::uint32_t count;
 };
 
-class StockModel {
+class BuddyBlocksModel {
  public:
-  StockModel(std::vector<Range> arenas, std::uint64_t seed)
-      : memory_(end_of(arenas) / kPagesPerGranule), used_(memory_.bytes() / kPage, true), random_(seed) {
+  BuddyBlocksModel(std::vector<Range> arenas, std::uint64_t seed)
+      : memory_(end_of(arenas) / kPagesPerChunk), used_(memory_.bytes() / kPage, true), random_(seed) {
     for (const Range& arena : arenas) absent_.push_back(arena);
     while (!absent_.empty()) add_arena();
   }
@@ -40,20 +40,20 @@ class StockModel {
       if (what < (rising ? 40U : 20U)) {
         take_block(static_cast<unsigned>(random_() % kOrders));
       } else if (what < (rising ? 60U : 35U)) {
-        take_pages(1 + random_() % (random_() % 8 == 0 ? kMostSlab + kPage : kGranule));
+        take_pages(1 + random_() % (random_() % 8 == 0 ? kMostSlab + kPage : kChunkBytes));
       } else if (what < 97) {
         give_one();
       } else if (arenas_move) {
         random_() % 2 == 0 ? add_arena() : remove_arena();
       }
-      ASSERT_EQ(stock_.free_bytes(), free_granules() * kGranule);
+      ASSERT_EQ(blocks_.free_bytes(), free_chunks() * kChunkBytes);
     }
   }
 
   void give_all() {
-    while (!blocks_.empty() || !pages_.empty()) give_one();
+    while (!lent_.empty() || !pages_.empty()) give_one();
     while (!absent_.empty()) add_arena();
-    EXPECT_EQ(stock_.free_bytes(), free_granules() * kGranule);
+    EXPECT_EQ(blocks_.free_bytes(), free_chunks() * kChunkBytes);
   }
 
   /// With all free, the arenas are as few blocks as they can be.
@@ -62,19 +62,19 @@ class StockModel {
       std::size_t expected = 0;
       for (const Range& run : aligned_runs(order)) expected += is_free(run);
       std::size_t taken = 0;
-      for (std::uint32_t at = stock_.take(order); at != kNoGranule; at = stock_.take(order)) {
-        set({at * kPagesPerGranule, kPagesPerGranule << order}, true);
+      for (std::uint32_t at = blocks_.take(order); at != kNoChunk; at = blocks_.take(order)) {
+        set({at * kPagesPerChunk, kPagesPerChunk << order}, true);
         ++taken;
       }
       EXPECT_EQ(taken, expected) << "blocks of order " << order;
     }
-    EXPECT_EQ(stock_.free_bytes(), 0U);
-    EXPECT_EQ(free_granules(), 0U);
+    EXPECT_EQ(blocks_.free_bytes(), 0U);
+    EXPECT_EQ(free_chunks(), 0U);
   }
 
  private:
   struct Block {
-    std::uint32_t granule;
+    std::uint32_t chunk;
     unsigned order;
   };
   struct Pages {
@@ -83,7 +83,7 @@ class StockModel {
   };
 
   static std::uint32_t end_of(const std::vector<Range>& arenas) {
-    return arenas.back().first + static_cast<std::uint32_t>(base::round_up(arenas.back().count, 32 * kPagesPerGranule));
+    return arenas.back().first + static_cast<std::uint32_t>(base::round_up(arenas.back().count, 32 * kPagesPerChunk));
   }
   bool is_free(const Range& range) const {
     return std::none_of(used_.begin() + range.first, used_.begin() + range.first + range.count,
@@ -92,7 +92,7 @@ class StockModel {
   void set(const Range& range, bool used) { std::fill_n(used_.begin() + range.first, range.count, used); }
   std::vector<Range> aligned_runs(unsigned order) const {
     std::vector<Range> runs;
-    const std::uint32_t count = kPagesPerGranule << order;
+    const std::uint32_t count = kPagesPerChunk << order;
     for (std::uint32_t first = 0; first + count <= used_.size(); first += count) runs.push_back({first, count});
     return runs;
   }
@@ -100,15 +100,15 @@ class StockModel {
     const std::vector<Range> runs = aligned_runs(order);
     return std::any_of(runs.begin(), runs.end(), [&](const Range& run) { return is_free(run); });
   }
-  std::size_t free_granules() const {
+  std::size_t free_chunks() const {
     const std::vector<Range> runs = aligned_runs(0);
     return static_cast<std::size_t>(
         std::count_if(runs.begin(), runs.end(), [&](const Range& run) { return is_free(run); }));
   }
-  /// Whether some granule has so many free pages in a row.
+  /// Whether some chunk has so many free pages in a row.
   bool has_run(std::uint32_t pages) const {
     for (std::uint32_t first = 0; first + pages <= used_.size(); ++first) {
-      const bool in_one = first / kPagesPerGranule == (first + pages - 1) / kPagesPerGranule;
+      const bool in_one = first / kPagesPerChunk == (first + pages - 1) / kPagesPerChunk;
       if (in_one && is_free({first, pages})) return true;
     }
     return false;
@@ -116,24 +116,23 @@ class StockModel {
 
   void take_block(unsigned order) {
     const bool there = has_block(order);
-    const std::uint32_t granule = stock_.take(order);
-    ASSERT_EQ(granule != kNoGranule, there) << "order " << order;
+    const std::uint32_t chunk = blocks_.take(order);
+    ASSERT_EQ(chunk != kNoChunk, there) << "order " << order;
     if (!there) return;
-    ASSERT_EQ(granule % (1U << order), 0U);
-    const Range range{granule * kPagesPerGranule, kPagesPerGranule << order};
-    ASSERT_TRUE(is_free(range)) << "granule " << granule << " of order " << order << " was taken already";
+    ASSERT_EQ(chunk % (1U << order), 0U);
+    const Range range{chunk * kPagesPerChunk, kPagesPerChunk << order};
+    ASSERT_TRUE(is_free(range)) << "chunk " << chunk << " of order " << order << " was taken already";
     set(range, true);
-    blocks_.push_back({granule, order});
+    lent_.push_back({chunk, order});
   }
 
   void take_pages(std::size_t bytes) {
     const auto pages = static_cast<std::uint32_t>((bytes + kPage - 1) / kPage);
-    const bool there =
-        bytes > kMostSlab ? false
-        : bytes < kGranule
-            ? has_run(pages)
-            : has_block(static_cast<unsigned>(std::countr_zero(std::bit_ceil((bytes + kGranule - 1) / kGranule))));
-    std::byte* const where = stock_.take_pages(bytes);
+    const bool there = bytes > kMostSlab     ? false
+                       : bytes < kChunkBytes ? has_run(pages)
+                                             : has_block(static_cast<unsigned>(std::countr_zero(
+                                                   std::bit_ceil((bytes + kChunkBytes - 1) / kChunkBytes))));
+    std::byte* const where = blocks_.take_pages(bytes);
     ASSERT_EQ(where != nullptr, there) << bytes << " bytes";
     if (!there) return;
     const Range range = range_of(where, bytes);
@@ -143,25 +142,25 @@ class StockModel {
     pages_.push_back({where, bytes});
   }
 
-  /// What a run of pages takes: a whole block from a granule on.
+  /// What a run of pages takes: a whole block from a chunk on.
   Range range_of(const std::byte* where, std::size_t bytes) const {
     const auto first = static_cast<std::uint32_t>(static_cast<std::size_t>(where - memory_.base()) / kPage);
-    const std::size_t taken = bytes < kGranule ? bytes : std::bit_ceil(base::round_up(bytes, kGranule));
+    const std::size_t taken = bytes < kChunkBytes ? bytes : std::bit_ceil(base::round_up(bytes, kChunkBytes));
     return {first, static_cast<std::uint32_t>((taken + kPage - 1) / kPage)};
   }
 
   void give_one() {
-    if (!blocks_.empty() && (pages_.empty() || random_() % 2 == 0)) {
-      std::swap(blocks_[random_() % blocks_.size()], blocks_.back());
-      const Block block = blocks_.back();
-      blocks_.pop_back();
-      stock_.give(block.granule, block.order);
-      set({block.granule * kPagesPerGranule, kPagesPerGranule << block.order}, false);
+    if (!lent_.empty() && (pages_.empty() || random_() % 2 == 0)) {
+      std::swap(lent_[random_() % lent_.size()], lent_.back());
+      const Block block = lent_.back();
+      lent_.pop_back();
+      blocks_.give(block.chunk, block.order);
+      set({block.chunk * kPagesPerChunk, kPagesPerChunk << block.order}, false);
     } else if (!pages_.empty()) {
       std::swap(pages_[random_() % pages_.size()], pages_.back());
       const Pages pages = pages_.back();
       pages_.pop_back();
-      stock_.give_pages(pages.where, pages.bytes);
+      blocks_.give_pages(pages.where, pages.bytes);
       set(range_of(pages.where, pages.bytes), false);
     }
   }
@@ -170,7 +169,7 @@ class StockModel {
     if (absent_.empty()) return;
     const Range arena = absent_.back();
     absent_.pop_back();
-    stock_.add_memory(memory_.base() + arena.first * kPage, arena.count * kPage);
+    blocks_.add_memory(memory_.base() + arena.first * kPage, arena.count * kPage);
     set(arena, false);
     present_.push_back(arena);
   }
@@ -180,58 +179,59 @@ class StockModel {
     std::swap(present_[random_() % present_.size()], present_.back());
     const Range arena = present_.back();
     const bool unused = is_free(arena);
-    ASSERT_EQ(stock_.remove_memory(memory_.base() + arena.first * kPage, arena.count * kPage), unused);
+    ASSERT_EQ(blocks_.remove_memory(memory_.base() + arena.first * kPage, arena.count * kPage), unused);
     if (!unused) return;
     present_.pop_back();
     set(arena, true);
     absent_.push_back(arena);
   }
 
-  testing::Granules memory_;
-  NodeStock stock_{memory_.map};
+  testing::Chunks memory_;
+  BuddyBlocks blocks_{memory_.map};
   std::vector<bool> used_;
-  std::vector<Block> blocks_;
+  std::vector<Block> lent_;
   std::vector<Pages> pages_;
   std::vector<Range> present_;
   std::vector<Range> absent_;
   std::mt19937_64 random_;
 };
 
-Range arena(std::uint32_t huge_page, std::uint32_t granules) {
-  return {huge_page * 32 * kPagesPerGranule, granules * kPagesPerGranule};
+Range arena(std::uint32_t huge_page, std::uint32_t chunks) {
+  return {huge_page * 32 * kPagesPerChunk, chunks * kPagesPerChunk};
 }
 
-TEST(NodeStockModel, BlocksOfAllOrdersAndPagesAgree) {
-  StockModel model({arena(0, 32), arena(1, 64)}, testing::seed());
+TEST(BuddyBlocksModel, BlocksOfAllOrdersAndPagesAgree) {
+  BuddyBlocksModel model({arena(0, 32), arena(1, 64)}, testing::seed());
   model.run(testing::steps(40'000), false);
   model.give_all();
   model.expect_joined();
 }
 
-TEST(NodeStockModel, ArenasOfAnySizeComeAndGo) {
-  StockModel model({arena(0, 32), arena(1, 5), arena(2, 32), arena(3, 31), arena(4, 64), arena(6, 1)}, testing::seed());
+TEST(BuddyBlocksModel, ArenasOfAnySizeComeAndGo) {
+  BuddyBlocksModel model({arena(0, 32), arena(1, 5), arena(2, 32), arena(3, 31), arena(4, 64), arena(6, 1)},
+                         testing::seed());
   model.run(testing::steps(40'000), true);
   model.give_all();
   model.expect_joined();
 }
 
 /// Every sequence of three takes, given back in every order, ends in one block.
-TEST(NodeStockModel, EverySplitIsJoinedAgain) {
-  testing::Granules memory(32);
-  NodeStock stock(memory.map);
-  stock.add_memory(memory.base(), kMostSlab);
+TEST(BuddyBlocksModel, EverySplitIsJoinedAgain) {
+  testing::Chunks memory(32);
+  BuddyBlocks blocks(memory.map);
+  blocks.add_memory(memory.base(), kMostSlab);
   for (unsigned orders = 0; orders < kOrders * kOrders * kOrders; ++orders) {
     const unsigned wanted[] = {orders % kOrders, orders / kOrders % kOrders, orders / kOrders / kOrders};
     unsigned order_of_giving[] = {0, 1, 2};
     do {
       std::uint32_t taken[3];
-      for (int i = 0; i < 3; ++i) taken[i] = stock.take(wanted[i]);
+      for (int i = 0; i < 3; ++i) taken[i] = blocks.take(wanted[i]);
       for (const unsigned i : order_of_giving) {
-        if (taken[i] != kNoGranule) stock.give(taken[i], wanted[i]);
+        if (taken[i] != kNoChunk) blocks.give(taken[i], wanted[i]);
       }
-      const std::uint32_t whole = stock.take(kOrders - 1);
+      const std::uint32_t whole = blocks.take(kOrders - 1);
       ASSERT_EQ(whole, 0U) << "orders " << wanted[0] << " " << wanted[1] << " " << wanted[2];
-      stock.give(whole, kOrders - 1);
+      blocks.give(whole, kOrders - 1);
     } while (std::next_permutation(order_of_giving, order_of_giving + 3));
   }
 }

@@ -35,7 +35,7 @@ TEST(Connection, PollRecvPollsBeforeEachReceive) {
   for (int i = 0; i < 3; ++i) {
     EXPECT_EQ(connection.next_request(), Request::poll);
     answer(connection, 1);
-    EXPECT_EQ(connection.next_request(), Request::take);
+    EXPECT_EQ(connection.next_request(), Request::recv_now);
     answer(connection, 100);
   }
 }
@@ -45,10 +45,10 @@ TEST(Connection, PollFirstPollsOnceAndThenWaitsWithABuffer) {
   connection.silent = true;
   EXPECT_EQ(connection.next_request(), Request::poll);
   answer(connection, 1);
-  EXPECT_EQ(connection.next_request(), Request::take);
+  EXPECT_EQ(connection.next_request(), Request::recv_now);
   for (int i = 0; i < 3; ++i) {
     answer(connection, 100);
-    EXPECT_EQ(connection.next_request(), Request::wait);
+    EXPECT_EQ(connection.next_request(), Request::recv);
   }
 }
 
@@ -61,12 +61,12 @@ TEST(Connection, PollAdaptiveWaitsWithABufferWhileDataComesOften) {
   };
   connection.active = now;
   for (int i = 0; i < 4; ++i) data_after(std::chrono::milliseconds(1));
-  EXPECT_EQ(connection.next_request(), Request::wait);
+  EXPECT_EQ(connection.next_request(), Request::recv);
   data_after(std::chrono::hours(1));
   data_after(std::chrono::seconds(1));
   EXPECT_EQ(connection.next_request(), Request::poll);
   for (int i = 0; i < 8; ++i) data_after(std::chrono::milliseconds(1));
-  EXPECT_EQ(connection.next_request(), Request::wait) << "an hour of silence counts for too long";
+  EXPECT_EQ(connection.next_request(), Request::recv) << "an hour of silence counts for too long";
 }
 
 TEST(Connection, RingAdaptiveIsArmedWhileSmallDataComesOften) {
@@ -85,7 +85,7 @@ TEST(Connection, RingAdaptiveIsArmedWhileSmallDataComesOften) {
   data_after(std::chrono::hours(1));
   EXPECT_EQ(connection.next_request(), Request::poll);
   connection.has_data = true;
-  EXPECT_EQ(connection.next_request(), Request::take);
+  EXPECT_EQ(connection.next_request(), Request::recv_now);
   for (int i = 0; i < 2; ++i) data_after(std::chrono::milliseconds(1));
   EXPECT_EQ(connection.next_request(), Request::from_ring) << "an hour of silence counts for too long";
 }
@@ -110,16 +110,16 @@ TEST(Connection, TheEndOfACancelledRequestChangesTheName) {
 
 TEST(Connection, DirectWaitsWithABufferUntilItIsIdle) {
   Connection connection = connection_of(Strategy::direct);
-  EXPECT_EQ(connection.next_request(), Request::wait);
+  EXPECT_EQ(connection.next_request(), Request::recv);
   answer(connection, 100);
-  EXPECT_EQ(connection.next_request(), Request::wait);
+  EXPECT_EQ(connection.next_request(), Request::recv);
   connection.lapse = Lapse::idle;
   answer(connection, -ECANCELED);
   EXPECT_EQ(connection.next_request(), Request::poll);
   answer(connection, 1);
-  EXPECT_EQ(connection.next_request(), Request::take);
+  EXPECT_EQ(connection.next_request(), Request::recv_now);
   answer(connection, 100);
-  EXPECT_EQ(connection.next_request(), Request::wait) << "data makes it direct again";
+  EXPECT_EQ(connection.next_request(), Request::recv) << "data makes it direct again";
 }
 
 TEST(Connection, RingIsArmedAgainAfterItsIdleTime) {

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "cache/depot.h"
-#include "granules.h"
+#include "chunks.h"
 #include "seed.h"
 
 // How a depot cuts slabs, knows their buffers, and gives them back to the node.
@@ -23,8 +23,8 @@ constexpr std::size_t kAll = SIZE_MAX;
 /// A depot of one class over 8 MiB.
 class Slabs {
  public:
-  explicit Slabs(const SizeClass& size_class) : depot(stock, size_class, kLane, 4) {
-    stock.add_memory(memory.base(), memory.bytes());
+  explicit Slabs(const SizeClass& size_class) : depot(blocks, size_class, kLane, 4) {
+    blocks.add_memory(memory.base(), memory.bytes());
   }
   ~Slabs() { depot.retire(); }
 
@@ -37,14 +37,14 @@ class Slabs {
   }
   std::uint64_t capacity() const { return depot.record().capacity; }
   std::uint64_t free() const { return depot.record().free; }
-  /// No memory is lost or held twice: the stock has what no slab is.
+  /// No memory is lost or held twice: the blocks has what no slab is.
   void expect_memory_accounted() {
     const SizeClass& size_class = depot.size_class();
-    EXPECT_EQ(stock.free_bytes() + (capacity() / size_class.per_slab * size_class.slab_bytes), memory.bytes());
+    EXPECT_EQ(blocks.free_bytes() + (capacity() / size_class.per_slab * size_class.slab_bytes), memory.bytes());
   }
 
-  testing::Granules memory{128};
-  NodeStock stock{memory.map};
+  testing::Chunks memory{128};
+  BuddyBlocks blocks{memory.map};
   Depot depot;
 };
 
@@ -74,7 +74,7 @@ TEST_P(DepotSlabs, EveryBufferLiesInsideItsSlabAndTouchesNoOther) {
   }
   slabs.depot.give(all);
   slabs.depot.give_back_slabs();
-  EXPECT_EQ(slabs.stock.free_bytes(), slabs.memory.bytes());
+  EXPECT_EQ(slabs.blocks.free_bytes(), slabs.memory.bytes());
 }
 
 /// Each start of a buffer is known as one, and no other byte of the slab is.
@@ -82,12 +82,12 @@ TEST_P(DepotSlabs, StartsOfBuffersAreTheOnlyOnes) {
   Slabs slabs(GetParam());
   const SizeClass& c = GetParam();
   const std::byte* one = slabs.take(1).at(0);
-  const std::uint32_t granule = slabs.memory.map.start_of(one);
-  const std::byte* start = slabs.memory.map.address(granule);
+  const std::uint32_t chunk = slabs.memory.map.start_of(one);
+  const std::byte* start = slabs.memory.map.address(chunk);
   std::size_t wrong = 0;
   for (std::size_t offset = 0; offset < c.slab_bytes; ++offset) {
     const bool is_start = offset % c.stride == 0 && offset / c.stride < c.per_slab;
-    wrong += slabs.depot.is_buffer(granule, start + offset) != is_start;
+    wrong += slabs.depot.is_buffer(chunk, start + offset) != is_start;
   }
   EXPECT_EQ(wrong, 0U);
   slabs.depot.give(std::vector{const_cast<std::byte*>(one)});
@@ -138,13 +138,13 @@ TEST(DepotWholeSlabs, GoBackToTheNodeByThemselves) {
   for (const SizeClass& size_class : {lines(64), lines(1024), lines(65536)}) {
     Slabs slabs(size_class);
     const std::vector<std::byte*> all = slabs.take(kAll);
-    EXPECT_EQ(slabs.stock.free_bytes(), 0U);
+    EXPECT_EQ(slabs.blocks.free_bytes(), 0U);
     slabs.depot.give(all);
-    const std::size_t before = slabs.stock.free_bytes();
+    const std::size_t before = slabs.blocks.free_bytes();
     slabs.expect_memory_accounted();
     EXPECT_TRUE(size_class.bytes != 64 || before >= slabs.memory.bytes() * 9 / 10) << "most of it came home long ago";
     slabs.depot.give_back_slabs();
-    EXPECT_EQ(slabs.stock.free_bytes(), slabs.memory.bytes());
+    EXPECT_EQ(slabs.blocks.free_bytes(), slabs.memory.bytes());
   }
 }
 
@@ -158,26 +158,26 @@ TEST(DepotWholeSlabs, AllGoBackWhenAskedFor) {
             capacity / slabs.depot.size_class().per_slab * slabs.depot.size_class().slab_bytes);
   EXPECT_EQ(slabs.capacity(), 0U);
   EXPECT_EQ(slabs.depot.give_back_slabs(), 0U);
-  EXPECT_EQ(slabs.stock.free_bytes(), slabs.memory.bytes());
+  EXPECT_EQ(slabs.blocks.free_bytes(), slabs.memory.bytes());
 }
 
 TEST(DepotWholeSlabs, ASlabWithOneBufferOutStays) {
   Slabs slabs(lines(16384));
   std::vector<std::byte*> all = slabs.take(kAll);
-  const std::uint32_t granule = slabs.memory.map.start_of(all.back());
+  const std::uint32_t chunk = slabs.memory.map.start_of(all.back());
   std::byte* const kept = all.back();
   all.pop_back();
   slabs.depot.give(all);
   slabs.depot.give_back_slabs();
   EXPECT_EQ(slabs.capacity(), slabs.depot.size_class().per_slab);
-  EXPECT_TRUE(slabs.depot.is_buffer(granule, kept));
-  EXPECT_EQ(slabs.memory.map[granule].state, Slab::State::cut);
+  EXPECT_TRUE(slabs.depot.is_buffer(chunk, kept));
+  EXPECT_EQ(slabs.memory.map[chunk].state, Slab::State::cut);
   slabs.depot.give({&kept, 1});
 }
 
 TEST(DepotWholeSlabs, TwoClassesShareTheMemoryInTurn) {
   Slabs slabs(lines(1024));
-  Depot other(slabs.stock, pages(65536), kLane + 1, 4);
+  Depot other(slabs.blocks, pages(65536), kLane + 1, 4);
   for (int round = 0; round < 3; ++round) {
     const std::vector<std::byte*> small = slabs.take(kAll);
     EXPECT_EQ(small.size(), slabs.memory.bytes() / 1024);

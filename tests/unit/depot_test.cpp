@@ -11,7 +11,7 @@
 #include "bell.h"
 #include "cache/magazines.h"
 #include "cache/threads.h"
-#include "granules.h"
+#include "chunks.h"
 #include "stats/counts.h"
 
 namespace weir::detail {
@@ -19,7 +19,7 @@ namespace {
 
 using testing::Bell;
 
-constexpr std::size_t kSlab = kGranule;
+constexpr std::size_t kSlab = kChunkBytes;
 constexpr std::uint32_t kSlabs = 4;
 constexpr std::uint32_t kBytes = 16384;
 constexpr std::uint32_t kPerSlab = kSlab / kBytes;
@@ -28,7 +28,7 @@ constexpr std::uint32_t kMagazine = 4;
 
 class DepotTest : public ::testing::Test {
  protected:
-  DepotTest() { stock_.add_memory(memory_.base(), kSlabs * kSlab); }
+  DepotTest() { blocks_.add_memory(memory_.base(), kSlabs * kSlab); }
   ~DepotTest() override { depot_.retire(); }
 
   std::vector<std::byte*> take(std::size_t count) {
@@ -63,9 +63,9 @@ class DepotTest : public ::testing::Test {
     return count;
   }
 
-  testing::Granules memory_{kSlabs};
-  NodeStock stock_{memory_.map};
-  Depot depot_{stock_, make_size_class(kBytes, Alignment::line, kSlab), kLane, kMagazine};
+  testing::Chunks memory_{kSlabs};
+  BuddyBlocks blocks_{memory_.map};
+  Depot depot_{blocks_, make_size_class(kBytes, Alignment::line, kSlab), kLane, kMagazine};
 };
 
 TEST_F(DepotTest, IsFoundByItsLane) {
@@ -105,15 +105,15 @@ TEST_F(DepotTest, WhatIsGivenBackIsTakenAgain) {
 }
 
 TEST_F(DepotTest, AnotherClassMayHaveTheLastSlab) {
-  for (std::size_t i = 0; i < kSlabs; ++i) ASSERT_NE(stock_.take(0), kNoGranule);
+  for (std::size_t i = 0; i < kSlabs; ++i) ASSERT_NE(blocks_.take(0), kNoChunk);
   EXPECT_TRUE(take(1).empty());
-  stock_.give(2, 0);
+  blocks_.give(2, 0);
   EXPECT_EQ(take(1).size(), 1U);
 }
 
 TEST_F(DepotTest, NobodyWaitsWhileThereIsABuffer) {
   Bell bell;
-  EXPECT_FALSE(depot_.wait(bell)) << "there are slabs to cut";
+  EXPECT_FALSE(depot_.enqueue_waiter(bell)) << "there are slabs to cut";
   EXPECT_FALSE(bell.waiting);
   expect_counts(kPerSlab, kPerSlab);
 }
@@ -121,8 +121,8 @@ TEST_F(DepotTest, NobodyWaitsWhileThereIsABuffer) {
 TEST_F(DepotTest, WakesInTheOrderOfWaiting) {
   const std::vector<std::byte*> all = take_all();
   std::array<Bell, 3> bells;
-  for (Bell& bell : bells) ASSERT_TRUE(depot_.wait(bell));
-  ASSERT_TRUE(depot_.wait(bells[0])) << "to wait twice is to wait once";
+  for (Bell& bell : bells) ASSERT_TRUE(depot_.enqueue_waiter(bell));
+  ASSERT_TRUE(depot_.enqueue_waiter(bells[0])) << "to wait twice is to wait once";
   for (std::size_t i = 0; i < bells.size(); ++i) {
     depot_.give({&all[i], 1});
     for (std::size_t j = 0; j < bells.size(); ++j) EXPECT_EQ(bells[j].rang(), i == j) << i << " " << j;
@@ -135,7 +135,7 @@ TEST_F(DepotTest, WakesInTheOrderOfWaiting) {
 TEST_F(DepotTest, ManyBuffersWakeAsManyWaiters) {
   const std::vector<std::byte*> all = take_all();
   std::array<Bell, 3> bells;
-  for (Bell& bell : bells) ASSERT_TRUE(depot_.wait(bell));
+  for (Bell& bell : bells) ASSERT_TRUE(depot_.enqueue_waiter(bell));
   depot_.give(std::span(all).first(2));
   EXPECT_TRUE(bells[0].rang());
   EXPECT_TRUE(bells[1].rang());
@@ -147,9 +147,9 @@ TEST_F(DepotTest, ManyBuffersWakeAsManyWaiters) {
 TEST_F(DepotTest, WhoStopsWaitingIsNotWoken) {
   const std::vector<std::byte*> all = take_all();
   std::array<Bell, 2> bells;
-  for (Bell& bell : bells) ASSERT_TRUE(depot_.wait(bell));
-  depot_.stop_waiting(bells[0]);
-  depot_.stop_waiting(bells[0]);
+  for (Bell& bell : bells) ASSERT_TRUE(depot_.enqueue_waiter(bell));
+  depot_.remove_waiter(bells[0]);
+  depot_.remove_waiter(bells[0]);
   depot_.give({all.data(), 1});
   EXPECT_FALSE(bells[0].rang());
   EXPECT_TRUE(bells[1].rang());
@@ -164,7 +164,7 @@ TEST_F(DepotTest, DropsGoToTheWaiterAndNotToTheMagazine) {
   EXPECT_EQ(magazine->count(), 1U);
   EXPECT_EQ(home(), 0U);
   Bell bell;
-  ASSERT_TRUE(depot_.wait(bell));
+  ASSERT_TRUE(depot_.enqueue_waiter(bell));
   drop(all[1]);
   EXPECT_TRUE(bell.rang());
   EXPECT_GE(home(), 1U) << "what rang the bell can be taken";
@@ -176,19 +176,19 @@ TEST_F(DepotTest, DropsGoToTheWaiterAndNotToTheMagazine) {
 TEST_F(DepotTest, WhoIsWokenAndLeavesWakesTheNext) {
   const std::vector<std::byte*> all = take_all();
   std::array<Bell, 2> bells;
-  for (Bell& bell : bells) ASSERT_TRUE(depot_.wait(bell));
+  for (Bell& bell : bells) ASSERT_TRUE(depot_.enqueue_waiter(bell));
   depot_.give({all.data(), 1});
   ASSERT_TRUE(bells[0].rang());
   ASSERT_FALSE(bells[1].rang());
-  depot_.stop_waiting(bells[0]);
+  depot_.remove_waiter(bells[0]);
   EXPECT_TRUE(bells[1].rang());
 }
 
 TEST_F(DepotTest, ASlabThatAnotherCutsIsSharedWithWhoWaits) {
-  for (std::uint32_t i = 0; i < kSlabs; ++i) ASSERT_NE(stock_.take(0), kNoGranule);
+  for (std::uint32_t i = 0; i < kSlabs; ++i) ASSERT_NE(blocks_.take(0), kNoChunk);
   Bell bell;
-  ASSERT_TRUE(depot_.wait(bell));
-  stock_.give(2, 0);  // for the waiter, but a lend comes first
+  ASSERT_TRUE(depot_.enqueue_waiter(bell));
+  blocks_.give(2, 0);  // for the waiter, but a lend comes first
   EXPECT_EQ(take(1).size(), 1U);
   EXPECT_TRUE(bell.rang());
 }
@@ -280,9 +280,9 @@ TEST_F(DepotTest, ThreadsTakeAndGiveAtOnce) {
   EXPECT_EQ(faults, 0U);
   const std::uint64_t capacity = depot_.record().capacity;
   expect_counts(capacity, capacity);
-  EXPECT_EQ(stock_.free_bytes() + (capacity / kPerSlab * kSlab), kSlabs * kSlab);
+  EXPECT_EQ(blocks_.free_bytes() + (capacity / kPerSlab * kSlab), kSlabs * kSlab);
   depot_.give_back_slabs();
-  EXPECT_EQ(stock_.free_bytes(), kSlabs * kSlab);
+  EXPECT_EQ(blocks_.free_bytes(), kSlabs * kSlab);
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
 #include "stats/fields.h"
+#include "stats/segment.h"
 
 #include <gtest/gtest.h>
 

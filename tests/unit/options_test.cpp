@@ -121,7 +121,7 @@ TEST_F(OptionsTest, TheMaximumIsNoLessThanTheStart) {
   EXPECT_EQ(Options::from_env().max_bytes, 2U << 20);
 }
 
-TEST_F(OptionsTest, ANodesMaximumHoldsAGranule) {
+TEST_F(OptionsTest, ANodesMaximumHoldsAChunk) {
   EXPECT_EQ(with("WEIR_NODE_MAX_BYTES", "0").node_max_bytes, 0U);
   EXPECT_EQ(with("WEIR_NODE_MAX_BYTES", "64k").node_max_bytes, 64U << 10);
   EXPECT_EQ(with("WEIR_NODE_MAX_BYTES", "4096g").node_max_bytes, std::size_t{1} << 42);
@@ -157,7 +157,7 @@ TEST_F(OptionsTest, PlacementsAreTwo) {
   for (const char* bad : {"", "0", "Local", "interleaved"}) expect_refused("WEIR_PLACEMENT", bad);
 }
 
-TEST_F(OptionsTest, GrowsByGranulesAtLeast) {
+TEST_F(OptionsTest, GrowsByChunksAtLeast) {
   EXPECT_EQ(with("WEIR_GROW", "0").grow_bytes, 0U);
   EXPECT_EQ(with("WEIR_GROW", "64k").grow_bytes, 64U << 10);
   for (const char* bad : {"", "1", "63k", "4097g", "on"}) expect_refused("WEIR_GROW", bad);

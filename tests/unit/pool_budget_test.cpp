@@ -143,7 +143,7 @@ TEST(Budget, AMaximumIsKeptFromTheStart) {
     options.max_bytes = bytes;
     const Pool pool(options);
     EXPECT_LE(mapped_bytes(pool), bytes);
-    EXPECT_GT(mapped_bytes(pool), bytes - 64 * kKiB) << "but for less than a granule";
+    EXPECT_GT(mapped_bytes(pool), bytes - 64 * kKiB) << "but for less than a chunk";
   }
 }
 

@@ -132,7 +132,7 @@ TEST_F(AdoptDeathTest, TheMiddleOfABufferIsNoBuffer) {
               kNoBuffer);
 }
 
-/// The last granule of an arena of 1 MiB, which starts at a multiple of 2 MiB.
+/// The last chunk of an arena of 1 MiB, which starts at a multiple of 2 MiB.
 TEST_F(AdoptDeathTest, MemoryThatIsNotCutIsNoBuffer) {
   EXPECT_EXIT(adopt_at([](Pool& pool) {
                 std::byte* const buffer = pool.lend(4096).release();

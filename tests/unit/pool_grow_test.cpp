@@ -140,7 +140,7 @@ TEST(Reserve, WakesWhoeverWaits) {
   std::vector<Loan> loans = lend_all(pool, 16384);
   detail::Depot& depot = pool.state().home_depot(pool.state().classes().index_for(16384));
   std::array<testing::Bell, 3> bells;
-  for (testing::Bell& bell : bells) ASSERT_TRUE(depot.wait(bell));
+  for (testing::Bell& bell : bells) ASSERT_TRUE(depot.enqueue_waiter(bell));
   for (testing::Bell& bell : bells) EXPECT_FALSE(bell.rang());
   pool.reserve(2 * kMiB * nodes());
   for (testing::Bell& bell : bells) {
@@ -159,11 +159,11 @@ TEST(Reserve, WakesNobodyWhenItIsRefused) {
   const std::vector<Loan> loans = lend_all(pool, 16384);
   detail::Depot& depot = pool.state().home_depot(pool.state().classes().index_for(16384));
   testing::Bell bell;
-  ASSERT_TRUE(depot.wait(bell));
+  ASSERT_TRUE(depot.enqueue_waiter(bell));
   EXPECT_NE(refusal(pool, 2 * kMiB * nodes()), "");
   EXPECT_FALSE(bell.rang());
   EXPECT_TRUE(bell.waiting);
-  depot.stop_waiting(bell);
+  depot.remove_waiter(bell);
 }
 
 TEST(Trim, UnmapsWhatNobodyUses) {

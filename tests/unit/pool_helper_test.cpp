@@ -122,9 +122,9 @@ TEST(Growth, WakesWhoeverWaits) {
   std::vector<Loan> loans;
   testing::Bell bell;
   for (int round = 0; round < 3; ++round) {
-    while (!depot.wait(bell)) loans.push_back(pool.state().lend_from(depot).lend());
+    while (!depot.enqueue_waiter(bell)) loans.push_back(pool.state().lend_from(depot).lend());
     EXPECT_TRUE(soon([&] { return bell.rang(); }));
-    depot.stop_waiting(bell);
+    depot.remove_waiter(bell);
   }
   expect_law(pool, loans.size());
 }

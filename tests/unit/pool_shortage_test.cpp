@@ -56,7 +56,7 @@ TEST_F(PoolShortage, NoBufferHidesInIdleThreads) {
 TEST_F(PoolShortage, WhoeverDropsServesTheFirstThatWaits) {
   std::vector<Loan> all = testing::lend_all(pool_, kBytes);
   std::array<testing::Bell, kThreads> bells;
-  for (testing::Bell& bell : bells) ASSERT_TRUE(pool_.state().wait(depot(), bell));
+  for (testing::Bell& bell : bells) ASSERT_TRUE(pool_.state().enqueue_waiter(depot(), bell));
   for (std::size_t turn = 0; turn < kThreads; ++turn) {
     std::thread([&, loan = std::move(all[turn])]() mutable { loan = Loan{}; }).join();
     for (std::size_t i = 0; i < kThreads; ++i) EXPECT_EQ(bells[i].rang(), i == turn) << turn << " " << i;
@@ -72,7 +72,7 @@ TEST_F(PoolShortage, PagesThatComeBackServeWhoWaits) {
   ASSERT_NE(pages, nullptr);
   const std::vector<Loan> all = testing::lend_all(pool_, kBytes);
   testing::Bell bell;
-  ASSERT_TRUE(pool_.state().wait(depot(), bell));
+  ASSERT_TRUE(pool_.state().enqueue_waiter(depot(), bell));
   pool_.state().give_pages(pages, 64 * 1024);
   EXPECT_TRUE(bell.rang());
   EXPECT_TRUE(pool_.lend(kBytes));

@@ -168,7 +168,7 @@ TEST(PoolSlabs, WhoWaitsIsFedByWhatAnotherClassGivesBack) {
   ASSERT_FALSE(pool.lend(16384));
   detail::Depot& starved = pool.state().home_depot(pool.state().classes().index_for(16384));
   testing::Bell bell;
-  ASSERT_TRUE(pool.state().wait(starved, bell));
+  ASSERT_TRUE(pool.state().enqueue_waiter(starved, bell));
   ASSERT_FALSE(bell.rang());
   std::latch dropped(1);
   std::latch end(1);
@@ -193,10 +193,10 @@ TEST(PoolSlabs, WhileOneWaitsNoClassKeepsBuffersInMagazines) {
   for (int i = 0; i < 8; ++i, small.pop_back()) some.push_back(std::move(small.back()));
   detail::Depot& starved = pool.state().home_depot(pool.state().classes().index_for(65536));
   testing::Bell bell;
-  ASSERT_TRUE(pool.state().wait(starved, bell));
+  ASSERT_TRUE(pool.state().enqueue_waiter(starved, bell));
   some.clear();
   EXPECT_EQ(pool.counts().cached, 0U);
-  starved.stop_waiting(bell);
+  starved.remove_waiter(bell);
   small.clear();
   EXPECT_GT(pool.counts().cached, 0U);
   pool.flush();

@@ -29,10 +29,10 @@ TEST(Spread, RoundsUpToHugePagesWhereThereIsRoom) {
   EXPECT_EQ(spread(6 * kMiB, {kAny, kAny}, 6 * kMiB), (Sizes{4 * kMiB, 2 * kMiB}));
 }
 
-TEST(Spread, RoundsUpToGranules) {
-  EXPECT_EQ(spread(1, {kAny}, kAny), (Sizes{kGranule}));
-  EXPECT_EQ(spread(kGranule + 1, {kAny}, kAny), (Sizes{2 * kGranule}));
-  EXPECT_EQ(spread(kGranule, {kAny, kAny, kAny}, kAny), (Sizes{kGranule, 0, 0}));
+TEST(Spread, RoundsUpToChunks) {
+  EXPECT_EQ(spread(1, {kAny}, kAny), (Sizes{kChunkBytes}));
+  EXPECT_EQ(spread(kChunkBytes + 1, {kAny}, kAny), (Sizes{2 * kChunkBytes}));
+  EXPECT_EQ(spread(kChunkBytes, {kAny, kAny, kAny}, kAny), (Sizes{kChunkBytes, 0, 0}));
 }
 
 TEST(Spread, GivesEachNodeTheLeastWhereThereIsRoom) {
@@ -58,17 +58,17 @@ TEST(Spread, NeverBreaksALimitAndRefusesNothingThatFits) {
   std::mt19937_64 random(7);
   for (int i = 0; i < 20'000; ++i) {
     Sizes rooms(1 + random() % 8);
-    for (std::size_t& room : rooms) room = random() % 200 * kGranule;
-    const std::size_t total = random() % 800 * kGranule;
-    const std::size_t bytes = 1 + random() % (400 * kGranule);
-    const Sizes shares = spread(bytes, rooms, total, random() % 2 == 0 ? kGranule : 2 * kMiB);
+    for (std::size_t& room : rooms) room = random() % 200 * kChunkBytes;
+    const std::size_t total = random() % 800 * kChunkBytes;
+    const std::size_t bytes = 1 + random() % (400 * kChunkBytes);
+    const Sizes shares = spread(bytes, rooms, total, random() % 2 == 0 ? kChunkBytes : 2 * kMiB);
     ASSERT_EQ(shares.empty(), bytes > std::min(total, sum(rooms)));
     if (shares.empty()) continue;
     ASSERT_GE(sum(shares), bytes);
     ASSERT_LE(sum(shares), total);
     for (std::size_t each = 0; each < rooms.size(); ++each) {
       ASSERT_LE(shares[each], rooms[each]);
-      ASSERT_EQ(shares[each] % kGranule, 0U);
+      ASSERT_EQ(shares[each] % kChunkBytes, 0U);
     }
   }
 }

@@ -55,8 +55,8 @@ class Backend {
   /// Throws Error when the kernel refuses.
   virtual void wait(Clock::time_point until, Clock::time_point awake_until) = 0;
   virtual void dispatch() = 0;
-  /// True when the kernel has nothing of this and of the receiver.
-  virtual bool is_quiet() const = 0;
+  /// True while the kernel has something of this or of the receiver.
+  virtual bool has_inflight() const = 0;
 };
 
 /// Each throws Error. REQUIRES: made, used and destroyed by one thread; pool and events outlive it.

@@ -117,7 +117,7 @@ class EpollBackend final : public Backend {
     }
   }
 
-  bool is_quiet() const override { return receiver_.quiet() && ended_.empty(); }
+  bool has_inflight() const override { return receiver_.has_inflight() || !ended_.empty(); }
 
  private:
   static constexpr std::uint64_t kOutlets = kOperationMask;

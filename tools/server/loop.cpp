@@ -46,7 +46,7 @@ void Loop::run() {
 /// Nothing of the receiver or of ours stays with the kernel when the memory goes.
 void Loop::end_requests() {
   receiver().stop_all();
-  while (!backend_->is_quiet()) {
+  while (backend_->has_inflight()) {
     wait(receiver().turn());
     dispatch();
   }

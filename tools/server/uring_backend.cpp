@@ -93,7 +93,7 @@ class UringBackend final : public Backend {
     taken_.clear();
   }
 
-  bool is_quiet() const override { return receiver_.quiet() && requests_ == 0; }
+  bool has_inflight() const override { return receiver_.has_inflight() || requests_ > 0; }
 
  private:
   /// A place on the submission queue, which is submitted first when it is full. The prep sets all but the user data.

@@ -17,13 +17,13 @@ using namespace detail;  // the segment's words
 using Share = std::uint64_t Shares::*;
 using Lanes = std::bitset<kLanes>;
 
-/// More granules than this, 1 TiB, are not looked at: a hostile file says anything.
-constexpr std::uint64_t kMostGranules = 1 << 24;
+/// More chunks than this, 1 TiB, are not looked at: a hostile file says anything.
+constexpr std::uint64_t kMostChunks = 1 << 24;
 
 constexpr int kMostOrder = std::countr_zero(kMostSlab / kLeastSlab);
 
-/// Of a granule that a slab or a free block starts at; of any other, 1.
-std::uint64_t size_in_granules(const Slab& slab, std::uint64_t most) {
+/// Of a chunk that a slab or a free block starts at; of any other, 1.
+std::uint64_t size_in_chunks(const Slab& slab, std::uint64_t most) {
   const std::uint64_t size = slab.order <= kMostOrder ? std::uint64_t{1} << slab.order : 1;
   return std::min(size, most);
 }
@@ -56,16 +56,16 @@ std::vector<Cell> cells_of(const Segment& segment, const PoolRecord& pool, const
   std::vector<Cell> cells;
   for (std::uint64_t i = 0; i < slabs.size();) {
     const Slab& slab = slabs[i];
-    std::uint64_t size = size_in_granules(slab, slabs.size() - i);
+    std::uint64_t size = size_in_chunks(slab, slabs.size() - i);
     Cell cell;
-    if (is_slab_of(segment, pool, slab, size * kGranule)) {
-      cell = slab_cell(segment.lanes[slab.lane], slab, size * kGranule);
+    if (is_slab_of(segment, pool, slab, size * kChunkBytes)) {
+      cell = slab_cell(segment.lanes[slab.lane], slab, size * kChunkBytes);
     } else if (slab.state != Slab::State::free_block) {
       cell.kind = Cell::Kind::entries;
       size = 1;
     }
-    cell.address = address + i * kGranule;
-    cell.bytes = size * kGranule;
+    cell.address = address + i * kChunkBytes;
+    cell.bytes = size * kChunkBytes;
     append(cells, cell);
     i += size;
   }
@@ -77,8 +77,8 @@ std::vector<ArenaLayout> arenas_of(const Segment& segment, std::uint32_t pool, c
   std::vector<ArenaLayout> arenas;
   for (const ArenaRecord& arena : segment.arenas) {
     const std::uint64_t from = arena.base - file.base();
-    const std::uint64_t all = file.granules() * kGranule;
-    const bool inside = from % kGranule == 0 && from < all && arena.bytes > 0 && arena.bytes <= all - from;
+    const std::uint64_t all = file.chunks() * kChunkBytes;
+    const bool inside = from % kChunkBytes == 0 && from < all && arena.bytes > 0 && arena.bytes <= all - from;
     if (arena.live != 0 && arena.pool == pool && inside)
       arenas.push_back({.node = arena.node, .address = arena.base, .bytes = arena.bytes, .cells = {}});
   }
@@ -111,11 +111,11 @@ class PoolSurvey {
       : reader_(reader), record_(reader.segment().pools[pool]) {
     layout_.name = printable(record_.name);
     layout_.arenas = arenas_of(reader.segment(), pool, file);
-    std::uint64_t left = kMostGranules;
+    std::uint64_t left = kMostChunks;
     for (ArenaLayout& arena : layout_.arenas) {
-      const std::uint64_t count = std::min(left, arena.bytes / kGranule);
+      const std::uint64_t count = std::min(left, arena.bytes / kChunkBytes);
       left -= count;
-      const std::vector<Slab> slabs = file.read((arena.address - file.base()) / kGranule, count);
+      const std::vector<Slab> slabs = file.read((arena.address - file.base()) / kChunkBytes, count);
       arena.cells = cells_of(reader.segment(), record_, slabs, arena.address);
     }
     for_slabs([&](const Cell& cell) { in_slabs_[cell.lane] += cell.shares.free; });

@@ -96,7 +96,7 @@ class Drawing {
   /// A cell's width grows with the logarithm of what has no slabs.
   static int width_of(const Cell& cell) {
     if (cell.kind == Cell::Kind::slab) return kPitch;
-    const auto doublings = static_cast<int>(std::bit_width(cell.bytes / detail::kGranule));
+    const auto doublings = static_cast<int>(std::bit_width(cell.bytes / detail::kChunkBytes));
     return kPitch * std::clamp(doublings, 1, kMostCells);
   }
 

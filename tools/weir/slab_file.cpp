@@ -15,8 +15,8 @@ using namespace detail;  // the segment's words
 constexpr std::size_t kMostPiece = 1 << 20;
 
 bool is_whole(const SlabFileHeader& header, std::size_t room) {
-  return header.magic == kSlabFileMagic && header.version == kSlabFileVersion && header.granules < kNoGranule &&
-         header.file_bytes == SlabLayout{header.granules}.file_bytes() && header.file_bytes <= room;
+  return header.magic == kSlabFileMagic && header.version == kSlabFileVersion && header.chunks < kNoChunk &&
+         header.file_bytes == SlabLayout{header.chunks}.file_bytes() && header.file_bytes <= room;
 }
 
 std::vector<SlabFile> slab_files_of(const Process& process) {
@@ -54,7 +54,7 @@ std::optional<SlabFile> SlabFile::find(std::shared_ptr<const File> file, std::si
 
 std::vector<Slab> SlabFile::read(std::uint64_t first, std::uint64_t count) const {
   std::vector<Slab> slabs(count);
-  const std::size_t place = offset_ + SlabLayout{header_.granules}.slabs() + first * sizeof(Slab);
+  const std::size_t place = offset_ + SlabLayout{header_.chunks}.slabs() + first * sizeof(Slab);
   if (!file_->read(slabs.data(), count * sizeof(Slab), place)) return {};
   return slabs;
 }

@@ -22,11 +22,11 @@ class SlabFile {
 
   std::uint32_t process_id() const { return header_.process_id; }
   std::uint64_t base() const { return header_.base; }
-  std::uint64_t granules() const { return header_.granules; }
+  std::uint64_t chunks() const { return header_.chunks; }
   std::uint64_t bytes() const { return header_.file_bytes; }
 
-  /// The records of so many granules as they are now; none when the file has become shorter.
-  /// REQUIRES: the granules are in the file.
+  /// The records of so many chunks as they are now; none when the file has become shorter.
+  /// REQUIRES: the chunks are in the file.
   std::vector<detail::Slab> read(std::uint64_t first, std::uint64_t count) const;
   /// Calls `visit(offset, bytes)` for what is no hole, piece by piece.
   void visit_data(const std::function<void(std::size_t, std::span<const std::byte>)>& visit) const;

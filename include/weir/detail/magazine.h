@@ -38,7 +38,7 @@ struct Magazine {
   Count capacity;       ///< at most kMagazineSlots
   std::uint32_t lane;   ///< its own byte offset in the table, which a loan carries home
   std::uint32_t bytes;  ///< size of a buffer
-  Count stocked;        ///< buffers that came from the depot, less those that went there
+  Count from_depot;     ///< buffers that came from the depot, less those that went there
   std::uint32_t limit;  ///< the capacity while nobody waits: grows with use
   std::uint32_t seen;   ///< when its thread came by the depot last: of lends, when it was full; of drops, when empty
   Count requested;      ///< buffers that its thread submitted with requests, less those that it got back

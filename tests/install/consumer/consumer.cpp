@@ -91,7 +91,7 @@ bool use_receiver(weir::Pool& pool, io_uring& ring) {
   {
     weir::AwaitedInflow inflow(receiver, ends[0]);
     receive(inflow, bytes);
-    for (bool ended = false; !ended || !receiver.quiet();) {
+    for (bool ended = false; !ended || receiver.has_inflight();) {
       const bool more = receiver.turn();
       more ? io_uring_submit(&ring) : io_uring_submit_and_wait(&ring, 1);
       for (io_uring_cqe* cqe = nullptr; io_uring_peek_cqe(&ring, &cqe) == 0; io_uring_cqe_seen(&ring, cqe)) {

@@ -1,4 +1,4 @@
-#include "receive/requests.h"
+#include "receive/submitter.h"
 
 #include <weir/receiver.h>
 
@@ -12,17 +12,17 @@ constexpr unsigned kOwnerShift = 56;
 
 }  // namespace
 
-std::uint64_t Requests::user_data(Name name) const noexcept {
+std::uint64_t Submitter::user_data(RequestId id) const noexcept {
   return Receiver::kOwner << kOwnerShift | std::uint64_t{number_} << kNumberShift |
-         static_cast<std::uint64_t>(name.kind) << kKindShift | std::uint64_t{name.generation} << kGenerationShift |
-         name.connection;
+         static_cast<std::uint64_t>(id.kind) << kKindShift | std::uint64_t{id.generation} << kGenerationShift |
+         id.connection;
 }
 
-bool Requests::owns(std::uint64_t user_data) const noexcept {
+bool Submitter::owns(std::uint64_t user_data) const noexcept {
   return user_data >> kNumberShift == (Receiver::kOwner << (kOwnerShift - kNumberShift) | number_);
 }
 
-Requests::Name Requests::name_of(std::uint64_t user_data) noexcept {
+RequestId Submitter::id_of(std::uint64_t user_data) noexcept {
   return {.kind = static_cast<Kind>(user_data >> kKindShift & 0xf),
           .generation = static_cast<std::uint16_t>(user_data >> kGenerationShift & (kGenerations - 1)),
           .connection = static_cast<std::uint32_t>(user_data & (kMostConnections - 1))};

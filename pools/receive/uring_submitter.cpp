@@ -1,4 +1,4 @@
-#include "receive/uring_requests.h"
+#include "receive/uring_submitter.h"
 
 #include <poll.h>
 #include <sys/socket.h>
@@ -11,16 +11,16 @@ namespace weir::detail {
 
 /// Counted as with the kernel until its last completion; nullptr when the queue is full. The caller's prep sets all but
 /// the user data.
-io_uring_sqe* UringRequests::take(Name name) noexcept {
+io_uring_sqe* UringSubmitter::take_entry(RequestId id) noexcept {
   io_uring_sqe* sqe = io_uring_get_sqe(&ring_);
   if (sqe == nullptr) return nullptr;
   note_request();
-  io_uring_sqe_set_data64(sqe, user_data(name));
+  io_uring_sqe_set_data64(sqe, user_data(id));
   return sqe;
 }
 
-int UringRequests::receive_from_ring(Name name, int fd, FromRing how) noexcept {
-  io_uring_sqe* sqe = take(name);
+int UringSubmitter::receive_from_ring(RequestId id, int fd, FromRing how) noexcept {
+  io_uring_sqe* sqe = take_entry(id);
   if (sqe == nullptr) return -EAGAIN;
   io_uring_prep_recv(sqe, fd, nullptr, 0, how.once ? MSG_DONTWAIT : 0);
   if (!how.once) sqe->ioprio |= IORING_RECV_MULTISHOT;
@@ -31,24 +31,24 @@ int UringRequests::receive_from_ring(Name name, int fd, FromRing how) noexcept {
   return 0;
 }
 
-int UringRequests::receive_into(Name name, int fd, std::span<std::byte> buffer, bool at_once) noexcept {
-  io_uring_sqe* sqe = take(name);
+int UringSubmitter::receive_into(RequestId id, int fd, std::span<std::byte> buffer, bool at_once) noexcept {
+  io_uring_sqe* sqe = take_entry(id);
   if (sqe == nullptr) return -EAGAIN;
   io_uring_prep_recv(sqe, fd, buffer.data(), buffer.size(), at_once ? MSG_DONTWAIT : 0);
   return 0;
 }
 
-int UringRequests::poll(Name name, int fd) noexcept {
-  io_uring_sqe* sqe = take(name);
+int UringSubmitter::poll(RequestId id, int fd) noexcept {
+  io_uring_sqe* sqe = take_entry(id);
   if (sqe == nullptr) return -EAGAIN;
   io_uring_prep_poll_add(sqe, fd, POLLIN);
   return 0;
 }
 
-int UringRequests::cancel(Name name, int /*fd*/) noexcept {
-  io_uring_sqe* sqe = take({.kind = Kind::cancel, .generation = name.generation, .connection = name.connection});
+int UringSubmitter::cancel(RequestId id, int /*fd*/) noexcept {
+  io_uring_sqe* sqe = take_entry({.kind = Kind::cancel, .generation = id.generation, .connection = id.connection});
   if (sqe == nullptr) return -EAGAIN;
-  io_uring_prep_cancel64(sqe, user_data(name), 0);
+  io_uring_prep_cancel64(sqe, user_data(id), 0);
   return 0;
 }
 

@@ -12,9 +12,9 @@
 namespace weir::detail {
 
 /// What time it is, and which connections have been without data for too long.
-class IdleWatch {
+class IdleTimer {
  public:
-  explicit IdleWatch(const Options& options);
+  explicit IdleTimer(const Options& options);
 
   /// The time, read once a batch: until it is called old.
   os::Time now() noexcept;
@@ -26,11 +26,11 @@ class IdleWatch {
   void make_room(std::size_t connections) { wheel_.make_room(connections); }
   /// The connection waits from now on: see to it in time. The wheel's entry is left where it is while data comes: when
   /// it comes up, it is seen how long that was ago.
-  void watch(std::uint32_t slot, const Connection& connection);
+  void start(std::uint32_t slot, const Connection& connection);
   /// Its request is cancelled from now on: if it comes up while that has not ended, it is stuck.
-  void watch_cancel(std::uint32_t slot);
+  void start_cancel(std::uint32_t slot);
   void forget(std::uint32_t slot) noexcept { wheel_.remove(slot); }
-  /// Calls `visit(slot)` for each that may have to be seen to: check() tells, and watch() puts it off.
+  /// Calls `visit(slot)` for each that may have to be seen to: check() tells, and start() puts it off.
   template <typename Visit>
   void expire(Visit visit) {
     if (in_use_) wheel_.expire(now(), visit);

@@ -11,9 +11,9 @@ namespace weir::detail {
 /// How many buffers a ring is to hold ready: at least twice what was used between two turns, of late. It grows at once,
 /// for a ring that runs dry costs each receive a second one; and it halves a few times a second while less than a
 /// quarter is used.
-class Stock {
+class FillTarget {
  public:
-  explicit Stock(std::uint32_t most) : most_(most), wanted_(std::min(most, kLeast)) {}
+  explicit FillTarget(std::uint32_t most) : most_(most), wanted_(std::min(most, kLeast)) {}
 
   std::uint32_t wanted() const noexcept { return wanted_; }
 

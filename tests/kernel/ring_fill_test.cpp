@@ -15,7 +15,7 @@ using testing::World;
 constexpr std::uint32_t kBytes = 4096;
 constexpr std::uint32_t kEntries = 256;
 
-Options stocked(Strategy strategy, std::size_t pool_bytes = 8u << 20) {
+Options from_depot(Strategy strategy, std::size_t pool_bytes = 8u << 20) {
   Options options = testing::receive_options(kBytes, kEntries, pool_bytes);
   options.recv = strategy;
   options.idle_ms = 20;
@@ -28,7 +28,7 @@ void speak_all(World& world, std::size_t bytes) {
   world.run_until_whole();
 }
 
-std::uint64_t stock(const World& world) { return world.pool.counts().kernel_ring; }
+std::uint64_t filled(const World& world) { return world.pool.counts().kernel_ring; }
 
 /// Tries again and again, since a pause of the machine may let a ring be withdrawn. False when it does not come.
 bool holds_once(World& world, const std::function<bool()>& tried) {
@@ -43,10 +43,10 @@ class StockTest : public OnBothRings {};
 ON_BOTH_RINGS(StockTest);
 
 TEST_P(StockTest, ItFollowsDemand) {
-  MAKE_WORLD(world, stocked(Strategy::ring));
+  MAKE_WORLD(world, from_depot(Strategy::ring));
   for (int i = 0; i < 100; ++i) world.add();
   world.step();
-  const std::uint64_t at_first = stock(world);
+  const std::uint64_t at_first = filled(world);
   EXPECT_GT(at_first, 0U);
   std::uint64_t most = 0;  // of what came between two turns
   const auto follows = [&] {
@@ -56,27 +56,27 @@ TEST_P(StockTest, ItFollowsDemand) {
     most = std::max(most, world.completions - before);
     world.run_until_whole();
     world.step();
-    return most > at_first && stock(world) >= most;
+    return most > at_first && filled(world) >= most;
   };
-  EXPECT_TRUE(holds_once(world, follows)) << stock(world) << " for " << most << ", and " << at_first << " at first";
+  EXPECT_TRUE(holds_once(world, follows)) << filled(world) << " for " << most << ", and " << at_first << " at first";
   const auto end = World::Clock::now() + 10s;
-  while (stock(world) > at_first && World::Clock::now() < end) {  // one at a time from now on
+  while (filled(world) > at_first && World::Clock::now() < end) {  // one at a time from now on
     for (const auto& peer : world.peers) {
       world.speak(*peer, 1000);
       world.run_until_whole();
     }
   }
-  EXPECT_LE(stock(world), at_first);
+  EXPECT_LE(filled(world), at_first);
   world.end();
 }
 
 TEST_P(StockTest, OfARingThatNobodyUsesItComesHome) {
   for (const Strategy strategy : {Strategy::ring, Strategy::ring_sized, Strategy::ring_adaptive}) {
-    MAKE_WORLD(world, stocked(strategy));
+    MAKE_WORLD(world, from_depot(strategy));
     for (int i = 0; i < 20; ++i) world.add();
     for (int round = 0; round < 3; ++round) {
-      EXPECT_TRUE(holds_once(world, [&] { return speak_all(world, 1000), stock(world) > 0; })) << name_of(strategy);
-      world.run_until([&] { return stock(world) == 0; });
+      EXPECT_TRUE(holds_once(world, [&] { return speak_all(world, 1000), filled(world) > 0; })) << name_of(strategy);
+      world.run_until([&] { return filled(world) == 0; });
       testing::expect_law(world.pool, 0);
     }
     world.end();
@@ -93,7 +93,7 @@ TEST_P(StockTest, SlicesOutliveIt) {
   world.keep = true;
   world.speak(peer, 1000);
   world.run_until_whole();
-  world.run_until([&] { return stock(world) == 0; });
+  world.run_until([&] { return filled(world) == 0; });
   ASSERT_EQ(world.kept.size(), 1U);
   EXPECT_EQ(testing::stream_match(peer.id, 0, world.kept.front().bytes()), 1000U);
   EXPECT_GT(world.pool.counts().user, 0U);
@@ -107,7 +107,7 @@ TEST_P(StockTest, SlicesOutliveIt) {
 /// The rings of two io_urings, of which one came first and wants all there is.
 TEST_P(StockTest, RingsInUseHaveEqualShares) {
   constexpr std::size_t kPool = 512 * 1024;
-  Options options = stocked(Strategy::ring, kPool);
+  Options options = from_depot(Strategy::ring, kPool);
   options.idle_ms = 0;
   MAKE_WORLD(world, options);
   testing::Ring other_ring(64, GetParam());
@@ -115,7 +115,7 @@ TEST_P(StockTest, RingsInUseHaveEqualShares) {
   for (int i = 0; i < 200; ++i) world.add();
   for (int round = 0; round < 5; ++round) speak_all(world, 1000);
   world.step();
-  const std::uint64_t alone = stock(world);
+  const std::uint64_t alone = filled(world);
   EXPECT_GT(alone, kPool / kBytes / 4);
   EXPECT_LE(alone, kPool / kBytes / 2);
 
@@ -125,14 +125,14 @@ TEST_P(StockTest, RingsInUseHaveEqualShares) {
   other->turn();
   for (int round = 0; round < 20; ++round) speak_all(world, 1000);
   world.step();
-  const std::uint64_t both = stock(world);
+  const std::uint64_t both = filled(world);
   EXPECT_LE(both, kPool / kBytes / 2);
   other->stop_all();
-  while (!other->quiet()) {
+  while (other->has_inflight()) {
     other->turn();
     other->complete(other_ring.complete(), [](Inflow&, Received) {});
   }
-  EXPECT_LE(stock(world), (kPool / kBytes / 4) + (kEntries / 8)) << "the first has kept what both should share";
+  EXPECT_LE(filled(world), (kPool / kBytes / 4) + (kEntries / 8)) << "the first has kept what both should share";
   other.reset();
   world.end();
 }

@@ -1,4 +1,4 @@
-#include "receive/stock.h"
+#include "receive/fill_target.h"
 
 #include <gtest/gtest.h>
 
@@ -10,43 +10,43 @@ using std::chrono::milliseconds;
 constexpr std::uint32_t kMost = 256;
 
 struct StockTest : ::testing::Test {
-  void use(std::uint32_t count, milliseconds later = milliseconds(1)) { stock.note_used(count, now += later); }
+  void use(std::uint32_t count, milliseconds later = milliseconds(1)) { target.note_used(count, now += later); }
   os::Time now{std::chrono::hours(1)};
-  Stock stock{kMost};
+  FillTarget target{kMost};
 };
 
 TEST_F(StockTest, ItBeginsSmall) {
-  EXPECT_EQ(stock.wanted(), 8U);
-  EXPECT_EQ(Stock(4).wanted(), 4U);
+  EXPECT_EQ(target.wanted(), 8U);
+  EXPECT_EQ(FillTarget(4).wanted(), 4U);
 }
 
 TEST_F(StockTest, ItGrowsAtOnceToTwiceWhatWasUsed) {
   use(5);
-  EXPECT_EQ(stock.wanted(), 16U);
+  EXPECT_EQ(target.wanted(), 16U);
   use(50);
-  EXPECT_EQ(stock.wanted(), 128U);
+  EXPECT_EQ(target.wanted(), 128U);
   use(200);
-  EXPECT_EQ(stock.wanted(), kMost);
+  EXPECT_EQ(target.wanted(), kMost);
 }
 
 TEST_F(StockTest, ItHalvesWhileLittleIsUsed) {
   use(100);
-  ASSERT_EQ(stock.wanted(), kMost);
+  ASSERT_EQ(target.wanted(), kMost);
   use(1, milliseconds(50));
-  EXPECT_EQ(stock.wanted(), kMost);
+  EXPECT_EQ(target.wanted(), kMost);
   use(1, milliseconds(51));
-  EXPECT_EQ(stock.wanted(), kMost / 2);
+  EXPECT_EQ(target.wanted(), kMost / 2);
   use(1, milliseconds(50));
-  EXPECT_EQ(stock.wanted(), kMost / 2);
+  EXPECT_EQ(target.wanted(), kMost / 2);
   for (int i = 0; i < 20; ++i) use(1, milliseconds(101));
-  EXPECT_EQ(stock.wanted(), 8U);
+  EXPECT_EQ(target.wanted(), 8U);
 }
 
 TEST_F(StockTest, ItStaysWhileAQuarterIsUsedNowAndThen) {
   use(60);
-  ASSERT_EQ(stock.wanted(), 128U);
+  ASSERT_EQ(target.wanted(), 128U);
   for (int i = 0; i < 40; ++i) use(i % 4 == 0 ? 40 : 0, milliseconds(26));
-  EXPECT_EQ(stock.wanted(), 128U);
+  EXPECT_EQ(target.wanted(), 128U);
 }
 
 }  // namespace
