@@ -15,6 +15,8 @@ inline constexpr KnownSeed kKnownSeeds[] = {
     {7006355, "simulator: slices of a ring that was withdrawn were still looked for when its memory was used anew"},
     {900000482, "engine: a connection without data, whose ring others emptied, was armed from it again and again"},
     {48113904797, "engine: the same, with one receiver"},
+    {20261201094670, "simulator: who was paused while it was parked was not known to have kept its place"},
+    {77000547874, "simulator: the same"},
 };
 
 }  // namespace weir::sim

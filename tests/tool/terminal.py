@@ -49,11 +49,16 @@ class Terminal:
     def screen(self):
         return self.tmux("capture-pane", "-p")
 
-    def until(self, condition, what):
-        """The first screen of which condition(screen) is true, or that has the text `condition`."""
+    def until(self, condition, what, again=None):
+        """The first screen of which condition(screen) is true, or that has the text `condition`. Where a program that is
+        busy may lose keys, `again` types them once more, every three seconds."""
         deadline = time.monotonic() + PATIENCE
+        next_try = time.monotonic() + 3
         holds = condition if callable(condition) else lambda screen: condition in screen
         while not holds(screen := self.screen()):
             assert time.monotonic() < deadline, f"still not {what}, but:\n{screen}"
+            if again and time.monotonic() > next_try:
+                next_try = time.monotonic() + 3
+                again()
             time.sleep(0.05)
         return screen

@@ -46,10 +46,13 @@ def shell(name):
 
 def completes(terminal, typed, result):
     """Types it and Tab, until the line has become the result; then clears the line."""
-    terminal.send("C-u")
-    terminal.send("-l", typed)
-    terminal.send("Tab")
-    terminal.until(lambda screen: re.search(rf"(?m)[#$%>~] ?{re.escape(result)}\b", screen), f"completed to {result}")
+    def type_it():
+        terminal.send("C-u")
+        terminal.send("-l", typed)
+        terminal.send("Tab")
+
+    type_it()
+    terminal.until(lambda screen: re.search(rf"(?m)[#$%>~] ?{re.escape(result)}\b", screen), f"completed to {result}", type_it)
     terminal.send("C-u")
 
 
@@ -60,9 +63,13 @@ class ShellTest(unittest.TestCase):
             completes(terminal, "weir watch --int", "weir watch --interval")
             completes(terminal, "weir completion fi", "weir completion fish")
             completes(terminal, "weir stat --segment a-f", "weir stat --segment a-file")
-            terminal.send("-l", "weir top ")
-            terminal.send("Tab", "Tab")
-            terminal.until(str(held.pid), "completed by processes")
+            def list_processes():
+                terminal.send("C-u")
+                terminal.send("-l", "weir top ")
+                terminal.send("Tab", "Tab")
+
+            list_processes()
+            terminal.until(str(held.pid), "completed by processes", list_processes)
 
     def test_bash(self):
         self.check("bash")
