@@ -172,6 +172,8 @@ TEST(Advice, PollingWhereBuffersWaitWithTheKernel) {
 TEST(Advice, MorePatienceWhereMostReceivesAreCancelled) {
   Snapshot snapshot = content();
   snapshot.receivers[0].cancels = 60'000;
+  EXPECT_EQ(lines_for(snapshot), "") << "the program stopped or paused those";
+  snapshot.receivers[0].reclaimed = 60'000;
   EXPECT_EQ(lines_for(snapshot), "export WEIR_IDLE=10000");
 }
 
@@ -195,6 +197,22 @@ TEST(Advice, OfAWindowIsOfWhatHappenedInIt) {
   EXPECT_EQ(since(earlier, later).receivers[0].enobufs, 0U) << "counts that ran backwards";
   earlier.receivers[0].own_thread = 8;
   EXPECT_EQ(since(later, earlier).receivers[0].enobufs, 90'500U) << "a receiver that is new";
+}
+
+/// Every pool that is given no name has the same one.
+TEST(Advice, APoolIsNotJudgedByTheReceiversOfAnotherOfItsName) {
+  Snapshot snapshot = content();
+  PoolView other = snapshot.pools[0];
+  other.slot = snapshot.pools[0].slot + 1;
+  snapshot.pools.push_back(other);
+  snapshot.receivers.push_back(snapshot.receivers[0]);
+  snapshot.receivers[1].pool_slot = other.slot;
+  snapshot.receivers[1].strategy = "ring_sized_lazy";
+  snapshot.receivers[1].enobufs = 60'000;
+  EXPECT_EQ(lines_for(snapshot), "export WEIR_RECV=ring_sized");
+  Snapshot later = snapshot;
+  later.pools[1].nodes[0].classes[0].tally.lends += 7;
+  EXPECT_EQ(since(later, snapshot).pools[1].nodes[0].classes[0].tally.lends, 7U);
 }
 
 }  // namespace

@@ -273,7 +273,10 @@ void advise_on_waiting_buffers(const Subject& subject) {
       bytes += static_cast<double>(row.tally.counts.kernel_request) * row.bytes;
     }
   }
-  const auto waits = [](const ReceiverRow& row) { return row.strategy == "direct" || row.strategy == "poll_first"; };
+  const auto waits = [](const ReceiverRow& row) {
+    const auto strategy = strategy_named(row.strategy);
+    return strategy == Strategy::direct || strategy == Strategy::poll_first;
+  };
   const auto receiver = std::ranges::find_if(subject.receivers, waits);
   if (receiver == subject.receivers.end() || bytes < static_cast<double>(kMiB)) return;
   subject.add(fmt::format("{} buffers, {}, wait with the kernel for data, by the strategy {}", buffers,
@@ -283,16 +286,15 @@ void advise_on_waiting_buffers(const Subject& subject) {
 
 void advise_on_idle(const Subject& subject) {
   std::uint64_t receives = 0;
-  std::uint64_t cancels = 0;
+  std::uint64_t reclaimed = 0;
   for (const ReceiverRow& each : subject.receivers) {
     receives += each.receives;
-    cancels += each.cancels;
+    reclaimed += each.reclaimed;
   }
-  if (receives < kTelling || share(cancels, receives) < 0.5) return;
-  subject.add(fmt::format("{} receives were cancelled, for {} that brought data", cancels, receives),
-              "fewer cancels, if those were of connections that fall idle and speak again within 10 s; those that the "
-              "program stops or pauses count too",
-              "export WEIR_IDLE=10000");
+  if (receives < kTelling || share(reclaimed, receives) < 0.5) return;
+  subject.add(
+      fmt::format("{} receives of idle connections were cancelled, for {} that brought data", reclaimed, receives),
+      "fewer cancels, if those connections speak again within 10 s", "export WEIR_IDLE=10000");
 }
 
 void advise_on_memory(const Subject& subject) {
@@ -306,7 +308,7 @@ void advise_on_memory(const Subject& subject) {
 Subject subject_of(const PoolView& pool, const Snapshot& snapshot, std::vector<Advice>& advice) {
   Subject subject{.pool = pool, .receivers = {}, .advice = advice};
   for (const ReceiverRow& each : snapshot.receivers) {
-    if (each.pool != pool.name) continue;
+    if (each.pool_slot != pool.slot) continue;
     subject.receivers.push_back(each);
     subject.parked += each.parked;
   }
@@ -336,7 +338,7 @@ void take_off(PoolView& pool, const PoolView& before) {
 
 void take_off(ReceiverRow& receiver, const ReceiverRow& before) {
   for (const auto count : {&ReceiverRow::receives, &ReceiverRow::bytes, &ReceiverRow::enobufs, &ReceiverRow::wakes,
-                           &ReceiverRow::cancels}) {
+                           &ReceiverRow::cancels, &ReceiverRow::reclaimed}) {
     receiver.*count = grown(receiver.*count, before.*count);
   }
 }
@@ -359,12 +361,14 @@ std::vector<Advice> advise(const Snapshot& snapshot) {
 Snapshot since(const Snapshot& later, const Snapshot& earlier) {
   Snapshot window = later;
   for (PoolView& pool : window.pools) {
-    const auto before = std::ranges::find(earlier.pools, pool.name, &PoolView::name);
+    const auto same = [&](const PoolView& each) { return each.slot == pool.slot && each.name == pool.name; };
+    const auto before = std::ranges::find_if(earlier.pools, same);
     if (before != earlier.pools.end()) take_off(pool, *before);
   }
   for (ReceiverRow& receiver : window.receivers) {
     const auto same = [&](const ReceiverRow& each) {
-      return each.own_thread == receiver.own_thread && each.pool == receiver.pool;
+      return each.slot == receiver.slot && each.own_thread == receiver.own_thread &&
+             each.pool_slot == receiver.pool_slot;
     };
     const auto before = std::ranges::find_if(earlier.receivers, same);
     if (before != earlier.receivers.end()) take_off(receiver, *before);
