@@ -43,7 +43,7 @@ LoanParts PoolState::lend_on(std::size_t node, std::size_t lane) noexcept {
   Depot& here = depot(node, lane - first_lane_);
   Magazine* magazine = own_magazine(here);
   for (const bool reclaiming : {false, true}) {
-    if (reclaiming) flush_own_magazines();
+    if (reclaiming) (void)flush();
     if (reclaiming) reclaim_for(node);
     if (magazine != nullptr && here.refill(*magazine)) return {magazine->pop(), magazine->lane, magazine->bytes};
     const LoanParts loan = lend_from(here);

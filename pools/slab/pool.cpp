@@ -98,7 +98,7 @@ std::uint32_t Pool::lane_of_class(std::size_t index) const noexcept {
   return static_cast<std::uint32_t>(state_->first_lane() + index) * detail::kMagazineBytes;
 }
 
-void Pool::flush() noexcept { detail::flush_own_magazines(); }
+void Pool::flush() noexcept { (void)state_->flush(); }
 
 const Options& Pool::options() const noexcept { return state_->options(); }
 

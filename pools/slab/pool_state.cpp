@@ -201,14 +201,19 @@ void PoolState::tell_exhausted() noexcept {
 /// From the nearest node that has a buffer. When none has, once more: with what the thread itself keeps of other nodes
 /// and classes, and with the slabs that other classes do not use.
 LoanParts PoolState::lend_nearby(std::uint32_t home, std::size_t class_index) noexcept {
-  for (const bool reclaiming : {false, true}) {
-    if (reclaiming) flush_own_magazines();
-    for (const unsigned node : os::nearest_first(home)) {
-      if (node >= node_count()) continue;
-      if (reclaiming) reclaim_node(node);
-      const LoanParts loan = lend_from(depot(node, class_index));
-      if (loan.data != nullptr) return loan;
-    }
+  const LoanParts loan = lend_from_nearest(home, class_index);
+  if (loan.data != nullptr) return loan;
+  bool any = flush();
+  for (std::size_t node = 0; node < node_count(); ++node) any = reclaim_node(node) || any;
+  any = any || free_bytes() > 0;  // another thread may have given it back just now
+  return any ? lend_from_nearest(home, class_index) : LoanParts{};
+}
+
+LoanParts PoolState::lend_from_nearest(std::uint32_t home, std::size_t class_index) noexcept {
+  for (const unsigned node : os::nearest_first(home)) {
+    if (node >= node_count()) continue;
+    const LoanParts loan = lend_from(depot(node, class_index));
+    if (loan.data != nullptr) return loan;
   }
   return {};
 }
@@ -243,7 +248,7 @@ bool PoolState::enqueue_waiters(std::span<Depot* const> starved, std::span<Waite
   for (std::size_t i = 0; i < starved.size(); ++i) any = !starved[i]->enqueue_waiter(waiters[i]) || any;
   if (any) return false;
   const std::uint32_t home = starved.front()->lane_index() / kLanesPerNode;
-  flush_own_magazines();
+  (void)flush();
   for (std::size_t node = 0; node < node_count(); ++node) {
     if (node != home && depots_are_apart()) continue;
     for (const auto& depot : depots_of(node)) depot->close_magazines();

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "cache/depot.h"
+#include "cache/threads.h"
 #include "memory/alarm.h"
 #include "memory/arena.h"
 #include "memory/node_memory.h"
@@ -56,6 +57,9 @@ class PoolState {
   bool enqueue_waiters(std::span<Depot* const> depots, std::span<Waiter> waiters) noexcept;
   /// A buffer of this depot alone.
   LoanParts lend_from(Depot& depot) noexcept;
+
+  /// Gives the depots all that the calling thread's magazines have. True when they had any.
+  bool flush() noexcept { return flush_own_magazines(first_lane_, static_cast<std::uint32_t>(classes_.count())); }
 
   /// A loan of a buffer that is out; anything else is fatal.
   LoanParts adopt(std::byte* buffer) noexcept;
@@ -141,6 +145,7 @@ class PoolState {
   NodeMemory& node_of(const std::byte* address);
   void note_exhausted(const Depot& depot) noexcept;
   LoanParts lend_nearby(std::uint32_t node, std::size_t class_index) noexcept;
+  LoanParts lend_from_nearest(std::uint32_t home, std::size_t class_index) noexcept;
   bool reclaim_node(std::size_t node) noexcept;
   bool reclaim_for(std::size_t node) noexcept;
   bool depots_are_apart() const;

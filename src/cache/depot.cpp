@@ -141,12 +141,21 @@ void Depot::give_locked(std::span<std::byte* const> buffers) {
     rest = rest.subspan(count);
   }
   free_ += buffers.size();
+  note_home();
   note_counts();
   wake_for_free();
 }
 
+/// A store only where it changes something: who finds no buffer looks at it from other processors.
+void Depot::note_home() {
+  if (!may_have_whole_slabs_.load(std::memory_order_relaxed))
+    may_have_whole_slabs_.store(true, std::memory_order_relaxed);
+}
+
 std::size_t Depot::give_back_slabs() noexcept {
+  if (!may_have_whole_slabs_.load(std::memory_order_relaxed)) return 0;
   const std::lock_guard lock(mutex_);
+  may_have_whole_slabs_.store(false, std::memory_order_relaxed);
   const std::size_t before = capacity_;
   send_home(recent_count_);
   while (!by_fullness_.back().empty()) uncut_slab(by_fullness_.back().front());
@@ -264,6 +273,7 @@ bool Depot::cut_slab() {
   map_[chunk].free_count = 0;
   set_free_count(chunk, class_.per_slab);
   guard_cut(map_.address(chunk), class_.slab_bytes, lane());
+  note_home();
   free_ += class_.per_slab;
   capacity_ += class_.per_slab;
   return true;

@@ -3,6 +3,7 @@
 #include <weir/detail/magazine.h>
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <mutex>
 #include <span>
@@ -116,6 +117,7 @@ class Depot {
   void wake_for_free();
   void settle_promise(Waiter& waiter);
   void note_counts();
+  void note_home();
 
   SlabSource source_;
   SlabMap& map_;
@@ -134,6 +136,7 @@ class Depot {
   std::size_t recent_count_ = 0;
   std::size_t free_ = 0;
   std::size_t capacity_ = 0;
+  std::atomic<bool> may_have_whole_slabs_{false};     ///< something came home since all of them were given back
   std::array<SlabList, kFullnessSteps> by_fullness_;  ///< slabs by how much of them is home: whole ones last
   const std::size_t most_recent_;
   std::vector<Magazine*> magazines_;

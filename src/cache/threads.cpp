@@ -49,7 +49,7 @@ class ThreadPlace {
   void enter() noexcept;
   void leave() noexcept;
   Magazine* set_up(Depot& depot) noexcept;
-  void for_each(void (*visit)(Magazine&, Depot&)) noexcept;
+  bool for_lanes(std::uint32_t first, std::uint32_t count, bool (*visit)(Magazine&, Depot&)) noexcept;
 };
 
 constinit std::array<ThreadPlace, kMaxThreads> places{};
@@ -86,20 +86,29 @@ Magazine* ThreadPlace::set_up(Depot& depot) noexcept {
   return &magazine;
 }
 
-void ThreadPlace::for_each(void (*visit)(Magazine&, Depot&)) noexcept {
+/// Visits the magazines that are in use, of so many lanes of each node. True when a visit was. A depot of other lanes
+/// is not looked at: its pool may end meanwhile.
+bool ThreadPlace::for_lanes(std::uint32_t first, std::uint32_t count, bool (*visit)(Magazine&, Depot&)) noexcept {
+  bool any = false;
   for (std::uint32_t word = 0; word < record().lanes.size(); ++word) {
     for (std::uint64_t set = record().lanes[word].load(std::memory_order_relaxed); set != 0; set &= set - 1) {
       const std::uint32_t index = word * 64 + static_cast<std::uint32_t>(std::countr_zero(set));
+      const std::uint32_t within_node = index % kLanesPerNode;
+      if (within_node < first || within_node >= first + count) continue;
       Magazine& magazine = magazines()[index];
       Depot* depot = depot_of(index * kMagazineBytes);
-      if (depot != nullptr && magazine.bytes != 0) visit(magazine, *depot);
+      if (depot != nullptr && magazine.bytes != 0) any = visit(magazine, *depot) || any;
     }
   }
+  return any;
 }
 
 /// REQUIRES: the registry's lock is taken, and the thread does not use its magazines meanwhile.
 void ThreadPlace::leave() noexcept {
-  for_each([](Magazine& magazine, Depot& depot) { depot.disown(magazine); });
+  for_lanes(0, kLanesPerNode, [](Magazine& magazine, Depot& depot) {
+    depot.disown(magazine);
+    return true;
+  });
   for (Count& word : record().lanes) word.store(0, std::memory_order_relaxed);
   record().id.store(0, std::memory_order_release);
   places_left.fetch_add(1, std::memory_order_relaxed);
@@ -164,6 +173,13 @@ bool has_place() noexcept {
   return found;
 }
 
+/// True when there was something in it.
+bool empty_magazine(Magazine& magazine, Depot& depot) {
+  const bool any = magazine.count() > 0;
+  depot.empty(magazine);
+  return any;
+}
+
 }  // namespace
 
 constinit thread_local LaneTable thread_lanes{no_magazines.data()};
@@ -171,17 +187,17 @@ constinit thread_local LaneTable thread_home_lanes{no_magazines.data()};
 
 Magazine* own_magazine(Depot& depot) noexcept { return !thread_ended && has_place() ? place->set_up(depot) : nullptr; }
 
-void flush_own_magazines() noexcept {
-  if (place == nullptr || is_fork_child()) return;
-  const std::lock_guard lock(registry_mutex());  // a pool that ends meanwhile would take its depots away
-  place->for_each([](Magazine& magazine, Depot& depot) { depot.empty(magazine); });
+bool flush_own_magazines(std::uint32_t first_lane, std::uint32_t count) noexcept {
+  if (place == nullptr || is_fork_child()) return false;
+  return place->for_lanes(first_lane, count, empty_magazine);
 }
 
 std::uint32_t rehome_thread() noexcept {
   const std::uint32_t node = own_node();
   if (thread_lanes.base == no_magazines.data() || thread_home_lanes.base == lanes_of_node(node)) return node;
   thread_home_lanes.base = lanes_of_node(node);
-  flush_own_magazines();
+  const std::lock_guard lock(registry_mutex());  // a pool that ends meanwhile would take its depots away
+  place->for_lanes(0, kLanesPerNode, empty_magazine);
   return node;
 }
 

@@ -10,8 +10,9 @@ namespace weir::detail {
 /// magazines: it is ending, it is the 257th, or there is no memory for them. Its buffers then go to the depot directly.
 Magazine* own_magazine(Depot& depot) noexcept;
 
-/// Gives the depots all that the calling thread's magazines have, of every pool, class and node.
-void flush_own_magazines() noexcept;
+/// Gives the depots all that the calling thread's magazines have of the pool with these lanes of each node.
+/// True when they had any. REQUIRES: the pool does not end meanwhile.
+bool flush_own_magazines(std::uint32_t first_lane, std::uint32_t count) noexcept;
 
 /// Index of the node that the calling thread runs on now; its lends use that node's magazines from here on.
 std::uint32_t rehome_thread() noexcept;

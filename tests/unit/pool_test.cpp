@@ -261,6 +261,18 @@ TEST(Pool, FlushTakesEverythingOutOfTheMagazines) {
   EXPECT_TRUE(pool.lend(1));
 }
 
+TEST(Pool, FlushTrimAndAnEmptyLendLeaveWhatTheThreadKeepsOfOtherPools) {
+  Pool other(one_class(4u << 20, 4096));
+  { const std::vector<Loan> loans = lend_all(other, 4096); }
+  const std::uint64_t kept = other.counts().cached;
+  ASSERT_GT(kept, 0U);
+  Pool pool(one_class(4u << 20, 4096));
+  const std::vector<Loan> all = lend_all(pool, 4096);  // until a lend is empty
+  pool.flush();
+  (void)pool.trim();
+  EXPECT_EQ(other.counts().cached, kept);
+}
+
 TEST(Pool, FlushWithoutMagazinesIsNothing) {
   Pool pool(small_options());
   pool.flush();
