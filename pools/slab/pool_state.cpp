@@ -1,5 +1,6 @@
 #include "slab/pool_state.h"
 
+#include <weir/detail/guard.h>
 #include <weir/error.h>
 
 #include <algorithm>
@@ -90,6 +91,7 @@ PoolState::PoolState(const Options& options)
 PoolState::~PoolState() {
   retire();
   refuse_loans_out();
+  for (const Arena& arena : arenas()) guard_uncut(arena.base, arena.grade.bytes);  // the memory may be another's soon
 }
 
 void PoolState::retire() noexcept {

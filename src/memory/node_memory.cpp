@@ -1,6 +1,5 @@
 #include "memory/node_memory.h"
 
-#include <weir/detail/guard.h>
 #include <weir/error.h>
 
 #include <algorithm>
@@ -45,10 +44,6 @@ NodeMemory::NodeMemory(SlabMap& map, std::byte* region, std::size_t region_bytes
       node_(node),
       pool_(pool),
       options_(options) {}
-
-NodeMemory::~NodeMemory() {
-  for (const Mapped& each : arenas_) guard_uncut(each.arena.base, each.arena.grade.bytes);
-}
 
 FreshArena NodeMemory::map(std::size_t bytes) {
   std::byte* base = find_gap(bytes, wanted_alignment(bytes, options_));

@@ -30,7 +30,6 @@ class NodeMemory {
   /// Maps nothing yet. REQUIRES: the region is reserved, starts at a multiple of 2 MiB, and is the map's.
   NodeMemory(SlabMap& map, std::byte* region, std::size_t region_bytes, int node, std::uint32_t pool,
              const Options& options);
-  ~NodeMemory();
   NodeMemory(const NodeMemory&) = delete;
   NodeMemory& operator=(const NodeMemory&) = delete;
 
