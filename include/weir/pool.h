@@ -96,7 +96,7 @@ class WEIR_API Pool {
   /// Drops what Loan::release() gave, as adopt() would have it.
   void drop(std::byte* buffer) noexcept;
 
-  /// Gives the buffers in the calling thread's magazines back to the depots; call it before a long sleep.
+  /// Gives this pool's buffers in the calling thread's magazines back to the depots; call it before a long sleep.
   void flush() noexcept;
 
   const Options& options() const noexcept;

@@ -201,21 +201,18 @@ void PoolState::tell_exhausted() noexcept {
 }
 
 /// From the nearest node that has a buffer. When none has, once more: with what the thread itself keeps of other nodes
-/// and classes, and with the slabs that other classes do not use.
+/// and classes, and with the slabs that other classes do not use. No depot is asked again for nothing: an exhausted
+/// pool answers many threads at once.
 LoanParts PoolState::lend_nearby(std::uint32_t home, std::size_t class_index) noexcept {
-  const LoanParts loan = lend_from_nearest(home, class_index);
-  if (loan.data != nullptr) return loan;
-  bool any = flush();
-  for (std::size_t node = 0; node < node_count(); ++node) any = reclaim_node(node) || any;
-  any = any || free_bytes() > 0;  // another thread may have given it back just now
-  return any ? lend_from_nearest(home, class_index) : LoanParts{};
-}
-
-LoanParts PoolState::lend_from_nearest(std::uint32_t home, std::size_t class_index) noexcept {
-  for (const unsigned node : os::nearest_first(home)) {
-    if (node >= node_count()) continue;
-    const LoanParts loan = lend_from(depot(node, class_index));
-    if (loan.data != nullptr) return loan;
+  bool any = true;
+  for (const bool reclaiming : {false, true}) {
+    if (reclaiming) any = flush();
+    for (const unsigned node : os::nearest_first(home)) {
+      if (node >= node_count()) continue;
+      if (reclaiming) any = reclaim_node(node) || any || nodes_[node]->blocks().free_bytes() > 0;
+      const LoanParts loan = any ? lend_from(depot(node, class_index)) : LoanParts{};
+      if (loan.data != nullptr) return loan;
+    }
   }
   return {};
 }

@@ -145,7 +145,6 @@ class PoolState {
   NodeMemory& node_of(const std::byte* address);
   void note_exhausted(const Depot& depot) noexcept;
   LoanParts lend_nearby(std::uint32_t node, std::size_t class_index) noexcept;
-  LoanParts lend_from_nearest(std::uint32_t home, std::size_t class_index) noexcept;
   bool reclaim_node(std::size_t node) noexcept;
   bool reclaim_for(std::size_t node) noexcept;
   bool depots_are_apart() const;

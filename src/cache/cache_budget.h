@@ -16,7 +16,7 @@ class CacheBudget {
   CacheBudget(std::uint32_t pool, std::size_t bytes);
 
   /// Counts so much more as kept by the magazine's thread. False, with nothing counted, when that is beyond the budget.
-  /// REQUIRES: as narrow(), the magazine is the calling thread's.
+  /// REQUIRES: as narrow(), the magazine is the calling thread's, in the segment.
   bool widen(const Magazine& magazine, std::size_t bytes) const noexcept;
   void narrow(const Magazine& magazine, std::size_t bytes) const noexcept;
 

@@ -24,7 +24,7 @@ constexpr std::size_t kMostWaiters = kMaxReceivers;
 constexpr std::size_t kRecentBytes = 16 * base::kMiB;
 constexpr std::size_t kLeastRecent = 64;
 constexpr std::uint32_t kFirstLimit = 2;   // of a magazine: enough for one buffer that comes and goes
-constexpr std::size_t kStarvedShare = 16;  // it is tight until more than a sixteenth is free again
+constexpr std::size_t kStarvedShare = 16;  // it is starved until more than a sixteenth is free again
 
 // An offset below 2^21 times 2^48 / stride, rounded up, gives the index exactly: the error stays below one.
 constexpr unsigned kInverseShift = 48;
@@ -146,19 +146,20 @@ void Depot::give_locked(std::span<std::byte* const> buffers) {
   wake_for_free();
 }
 
-/// A store only where it changes something: who finds no buffer looks at it from other processors.
+/// Every way to a whole slab comes by here. A store only where it changes something: who finds no buffer looks at it
+/// from other processors.
 void Depot::note_home() {
   if (!may_have_whole_slabs_.load(std::memory_order_relaxed))
     may_have_whole_slabs_.store(true, std::memory_order_relaxed);
 }
 
 std::size_t Depot::give_back_slabs() noexcept {
-  if (!may_have_whole_slabs_.load(std::memory_order_relaxed)) return 0;
+  if (!may_have_whole_slabs_.load(std::memory_order_acquire)) return 0;
   const std::lock_guard lock(mutex_);
-  may_have_whole_slabs_.store(false, std::memory_order_relaxed);
   const std::size_t before = capacity_;
   send_home(recent_count_);
   while (!by_fullness_.back().empty()) uncut_slab(by_fullness_.back().front());
+  may_have_whole_slabs_.store(false, std::memory_order_release);  // who sees it, finds the slabs with the node
   note_counts();
   return (before - capacity_) / class_.per_slab * class_.slab_bytes;
 }

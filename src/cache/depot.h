@@ -25,10 +25,10 @@ struct Waiter {
   bool woken = false;    ///< for a buffer, and has not looked since
 };
 
-/// A node's stock of free buffers of one size class, behind the threads' magazines: a short stack of those that came
+/// A node's free buffers of one size class, behind the threads' magazines: a short stack of those that came
 /// home last, and the slabs. A slab that is whole again goes back to the node, but for one. Thread safe.
 ///
-/// While it is tight (a take found nothing) or somebody of the node waits for memory, the threads' magazines are
+/// While it is starved (a take found nothing) or somebody of the node waits for memory, the threads' magazines are
 /// closed: drops come by here, so that no buffer that is dropped hides from who needs it.
 class Depot {
  public:

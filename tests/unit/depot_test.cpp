@@ -41,7 +41,7 @@ class DepotTest : public ::testing::Test {
     for (auto some = take(3); !some.empty(); some = take(3)) all.insert(all.end(), some.begin(), some.end());
     return all;
   }
-  /// All but none in the depot, which is not tight: nobody asked for more than there was.
+  /// All but none in the depot, which is not starved: nobody asked for more than there was.
   std::vector<std::byte*> take_all_but_ask_no_more() {
     std::vector<std::byte*> all = take_all();
     depot_.give(std::span(all).first(kPerSlab));

@@ -269,7 +269,7 @@ TEST(Trim, AnotherThreadsMagazineKeepsItsArena) {
   std::latch dropped(1);
   std::latch end(1);
   std::thread idle([&] {
-    std::array<Loan, 100> loans;  // enough that the class is not tight: the last stay in the magazine
+    std::array<Loan, 100> loans;  // enough that the class is not starved: the last stay in the magazine
     EXPECT_EQ(pool.lend_many(4096, loans), loans.size());
     drop_many(loans);
     dropped.count_down();
