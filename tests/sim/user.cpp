@@ -135,6 +135,7 @@ void World::pause() {
   awake_ = true;
   trace("user: %llu is paused", number(peer->file->id));
   peer->was_late = is_late(*peer);
+  peer->keeps_place = peer->parked || is_parked(*peer);
   peer->paused = true;
   peer->file->starved = 0;
   peer->receiver->pause(*peer);

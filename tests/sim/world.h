@@ -29,6 +29,7 @@ struct Peer final : Inflow {
   Kernel::Time active{};  ///< when it was started or resumed last
   bool was_late = false;  ///< it had been silent for too long when it was paused
   bool parked = false;
+  bool keeps_place = false;        ///< it was parked when it was paused
   std::uint64_t taken_before = 0;  ///< bytes, when it was parked last
   unsigned starved_before = 0;
   std::unordered_map<std::uint64_t, std::uint64_t> allowed{};  ///< while it is parked: buffers that others may have had

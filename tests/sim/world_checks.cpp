@@ -192,10 +192,11 @@ void World::note_parked() {
 }
 
 /// How many buffers are there for it already: its own, its ring's, or the one that it is parked for. One that was
-/// paused since it was parked keeps its place in the line, of which nothing is seen until it is resumed. A lazy ring is
+/// parked when it was paused keeps its place in the line, of which nothing is seen until it is resumed. A lazy ring is
 /// given one for each of those that are parked, which others of the ring may be faster to take.
 std::uint64_t World::may_still_take(const Peer& peer) const {
-  const std::uint64_t in_line = peer.paused || peer.file->taken == peer.taken_before ? 1 : 0;
+  const bool kept = peer.paused && peer.keeps_place;
+  const std::uint64_t in_line = kept || peer.file->taken == peer.taken_before ? 1 : 0;
   const auto has_own = [&](const Request& each) { return each.has_buffer() && each.file == peer.file; };
   if (setup_.epoll || std::any_of(kernel_.requests().begin(), kernel_.requests().end(), has_own)) return 1;
   std::uint64_t in_rings = 0;
