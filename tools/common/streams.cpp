@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -40,10 +41,18 @@ mode_t kind_of_stderr() {
   return fstat(STDERR_FILENO, &about) == 0 ? about.st_mode & S_IFMT : 0;
 }
 
+/// Where no file can be opened. A kernel that cannot write to a pipe without waiting says so: it had room just now.
+ssize_t write_without_waiting(const std::string& text) {
+  const iovec piece{.iov_base = const_cast<char*>(text.data()), .iov_len = text.size()};
+  const ssize_t written = pwritev2(STDERR_FILENO, &piece, 1, -1, RWF_NOWAIT);
+  if (written >= 0 || (errno != EOPNOTSUPP && errno != EINVAL && errno != ENOSYS)) return written;
+  return write(STDERR_FILENO, text.data(), text.size());
+}
+
 /// By an open file of our own: that a write does not wait is a property of it, and others may use the program's.
 ssize_t write_to_pipe(const std::string& text) {
   const int own = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_CLOEXEC);
-  if (own < 0) return write(STDERR_FILENO, text.data(), text.size());  // it had room just now
+  if (own < 0) return write_without_waiting(text);
   const ssize_t written = write(own, text.data(), text.size());
   const int error = errno;
   close(own);

@@ -86,11 +86,12 @@ class UringBackend final : public Backend {
 
   void dispatch() override {
     take_completions();
-    for (std::size_t i = 0; i < taken_.size(); ++i) {  // to which a handler may add
+    const std::size_t count = taken_.size();  // what handlers add is for the next time
+    for (std::size_t i = 0; i < count; ++i) {
       const io_uring_cqe completion = taken_[i];
       handle(completion);
     }
-    taken_.clear();
+    taken_.erase(taken_.begin(), taken_.begin() + static_cast<std::ptrdiff_t>(count));
   }
 
   bool has_inflight() const override { return receiver_.has_inflight() || requests_ > 0; }
