@@ -29,7 +29,7 @@ class FieldsTest(unittest.TestCase):
 
     def test_header(self):
         header = self.segment.record("header", 0)
-        self.assertEqual((header["magic"], header["version"], header["process_id"]), ("weirseg", 5, self.pid))
+        self.assertEqual((header["magic"], header["version"], header["process_id"]), ("weirseg", 6, self.pid))
         self.assertEqual(header["program"], self.numbers["program"])
         nodes = [node["node"] for node in self.numbers["pools"][0]["nodes"]]
         self.assertEqual(header["nodes"][:header["node_count"]], nodes)

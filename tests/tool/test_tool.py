@@ -288,7 +288,7 @@ class SegmentFileTest(ToolTest):
 
     def test_other_version(self):
         self.overwrite(self.VERSION, struct.pack("=I", 7))
-        self.check_file_refused("version 7", "version 5", "release")
+        self.check_file_refused("version 7", "version 6", "release")
 
     def test_other_size(self):
         self.overwrite(self.FILE_BYTES, struct.pack("=Q", 1 << 60))
@@ -365,7 +365,7 @@ class UsageTest(ToolTest):
             self.assertIn("500ms, 5s, 2m or 1h; a bare number is of seconds", help_text)
 
     def test_help_and_version(self):
-        self.assertRegex(weir("--version").stdout, r"\Aweir \d+\.\d+\.\d+ .*version 5")
+        self.assertRegex(weir("--version").stdout, r"\Aweir \d+\.\d+\.\d+ .*version 6")
         for arguments in ((), ("stat",), ("export",), ("holders",), ("ls",), ("env",), ("doctor",), ("advise",), ("watch",), ("map",)):
             answer = weir(*arguments, "--help")
             self.assertEqual((answer.returncode, answer.stderr), (0, ""))
