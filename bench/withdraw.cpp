@@ -1,4 +1,4 @@
-// How the stock of a ring comes home. Swapped: the ring is taken from the kernel, its buffers go to the pool, and it is
+// How the buffers of a ring come home. Swapped: the ring is taken from the kernel, its buffers go to the pool, and it is
 // registered anew when it is needed. Starved: it is not refilled, and each receive takes a buffer out of it.
 
 #include <benchmark/benchmark.h>

@@ -64,6 +64,8 @@ int start_thread(const char* name, void (*run)(void*), void* argument, pthread_t
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);  // a thread begins with the mask of the one that makes it
   int error = pthread_create(&started, small.get(), run_and_end, start.get());
+  // The C library can be told to keep much more room for thread-local memory than there is of it.
+  if (error == EINVAL) error = pthread_create(&started, nullptr, run_and_end, start.get());
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   if (error != 0) return -error;
   (void)start.release();  // NOLINT(bugprone-unused-return-value): the thread's

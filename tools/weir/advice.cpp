@@ -367,8 +367,8 @@ Snapshot since(const Snapshot& later, const Snapshot& earlier) {
   }
   for (ReceiverRow& receiver : window.receivers) {
     const auto same = [&](const ReceiverRow& each) {
-      return each.slot == receiver.slot && each.own_thread == receiver.own_thread &&
-             each.pool_slot == receiver.pool_slot;
+      return each.slot == receiver.slot && each.strategy == receiver.strategy &&
+             each.own_thread == receiver.own_thread && each.pool_slot == receiver.pool_slot;
     };
     const auto before = std::ranges::find_if(earlier.receivers, same);
     if (before != earlier.receivers.end()) take_off(receiver, *before);
