@@ -1,5 +1,5 @@
-// How the buffers of a ring come home. Swapped: the ring is taken from the kernel, its buffers go to the pool, and it is
-// registered anew when it is needed. Starved: it is not refilled, and each receive takes a buffer out of it.
+// How the buffers of a ring come home. Swapped: the ring is taken from the kernel, its buffers go to the pool, and it
+// is registered anew when it is needed. Starved: it is not refilled, and each receive takes a buffer out of it.
 
 #include <benchmark/benchmark.h>
 #include <liburing.h>
