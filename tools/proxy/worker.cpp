@@ -160,8 +160,10 @@ void Worker::on_polled(Outlet& outlet, int result) {
   Side& side = static_cast<Side&>(outlet);
   Pair& pair = side.pair();
   side.polled = false;
-  const bool failed = result < 0 || (result & POLLERR) != 0;  // of a poll that fails by itself, the watch finds out
-  side.hung_up = result > 0 && (result & (POLLERR | POLLHUP)) != 0;  // no poll would tell of more
+  // A poll that fails by itself says nothing of the peer, and would fail again at once: a send, or the time limit on
+  // sends, finds a peer that is gone.
+  const bool failed = result > 0 && (result & POLLERR) != 0;
+  side.hung_up = result < 0 || failed || (result & POLLHUP) != 0;  // no poll would tell of more
   if (result == -ECANCELED || pair.was_cut || pair.drained()) return settle(pair);
   if (!pair.connecting) {
     if (failed) watch(pair, kFirstPause);
