@@ -93,6 +93,7 @@ ReceiverState::Delivery ReceiverState::accept_receive(std::uint32_t slot, const 
   const Connection& connection = connections_[slot];
   if (received.last && connection.uses_ring()) groups_.note_ended(connection.group, idle_.now());
   Delivery delivery = accept_result(slot, received, std::move(data));
+  if (!received.last && (cqe.flags & IORING_CQE_F_SOCK_NONEMPTY) == 0) look_for_end(slot);
   delivery.more = rest_.bytes > 0;
   return delivery;
 }
@@ -113,6 +114,15 @@ ReceiverState::Delivery ReceiverState::accept_result(std::uint32_t slot, const R
   if (connection.request == Request::from_ring && is_misplaced(connection)) cancel(slot);
   settle(slot);
   return delivery;
+}
+
+/// A receive that polled first because its ring was empty may tell of the data, when the ring was filled in between,
+/// and never of an end that was there already (docs/kernel.md). So the socket is asked once, when its data is all told.
+void ReceiverState::look_for_end(std::uint32_t slot) noexcept {
+  Connection& connection = connections_[slot];
+  if (!std::exchange(connection.may_hide_end, false) || !os::is_readable(connection.fd)) return;
+  cancel(slot);
+  settle(slot);
 }
 
 /// Of the buffers that the connection's request is for.

@@ -37,13 +37,14 @@ struct Connection {
 
   Inflow* inflow = nullptr;  ///< nullptr: stopped, nothing is delivered any more
   int fd = -1;
-  bool used = false;        ///< false: the slot is in the free list
-  bool wanted = false;      ///< the user wants data
-  bool cancelling = false;  ///< the request's cancel is queued or with the kernel
-  bool has_data = false;    ///< a poll said so, or a receive that found no buffer
-  bool silent = false;      ///< it waits by poll, whatever its strategy, until there is data
-  bool retried = false;     ///< its ring was given a buffer for its data, and others were faster
-  bool promised = false;    ///< a buffer of the group is for its request
+  bool used : 1 = false;      ///< false: the slot is in the free list
+  bool retried : 1 = false;   ///< its ring was given a buffer for its data, and others were faster
+  bool wanted = false;        ///< the user wants data
+  bool cancelling = false;    ///< the request's cancel is queued or with the kernel
+  bool has_data = false;      ///< a poll said so, or a receive that found no buffer
+  bool silent = false;        ///< it waits by poll, whatever its strategy, until there is data
+  bool promised = false;      ///< a buffer of the group is for its request
+  bool may_hide_end = false;  ///< its request polled first: the kernel may tell of its data and not of an end behind it
   Request request = Request::none;
   Queue queue = Queue::none;
   Lapse lapse = Lapse::none;

@@ -79,6 +79,7 @@ class ReceiverState {
   void end_poll(Connection& connection, int result) noexcept;
   Delivery accept_receive(std::uint32_t slot, const io_uring_cqe& cqe) noexcept;
   Delivery accept_result(std::uint32_t slot, const Received& received, Loan data) noexcept;
+  void look_for_end(std::uint32_t slot) noexcept;
   Delivery accept_event() noexcept;
   std::uint32_t capacity_of(std::uint32_t slot) noexcept;
   Loan data_of(std::uint32_t slot, const io_uring_cqe& cqe) noexcept;

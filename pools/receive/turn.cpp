@@ -134,6 +134,7 @@ ReceiverState::Outcome ReceiverState::receive_from_ring(std::uint32_t slot) noex
   if (slots.filled() == 0 && parked_.empty()) groups_.replenish(connection.group, idle_.now());
   const Submitter::FromRing how{
       .group = slots.group(), .polls_first = slots.filled() == 0, .bundles = connection.strategy->ring == Ring::bundle};
+  connection.may_hide_end = how.polls_first;
   return note_asked(slot, Request::from_ring,
                     submitter_->receive_from_ring(id_of(Kind::receive, slot), connection.fd, how));
 }

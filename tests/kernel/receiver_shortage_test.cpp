@@ -85,6 +85,23 @@ TEST_P(ReceiverShortageTest, NobodyStarvesBehindThoseWhoSpeakAllTheTime) {
   world.run_until([&] { return !world.receiver->has_inflight(); });
 }
 
+TEST_P(ReceiverShortageTest, AnEndIsToldOfThoughItsRingWasFilledBehindTheReceive) {
+  Options options = testing::from_ring(scarce(16, 1));
+  options.idle_ms = 0;  // no silence may show the end
+  MAKE_WORLD(world, options);
+  std::vector<Loan> held = take_all_but(world, 0);
+  Peer& peer = world.add();
+  world.speak(peer, 100);
+  world.finish(peer);
+  while (world.receiver->turn()) io_uring_submit(&world.ring.get());
+  io_uring_submit(&world.ring.get());  // armed on an empty ring; with deferred task work, it has not looked yet
+  held.clear();
+  world.run_until([&] { return peer.ended; });
+  EXPECT_TRUE(peer.whole());
+  EXPECT_EQ(peer.error, 0);
+  world.end();
+}
+
 TEST_P(ReceiverShortageTest, WhoIsStoppedIsNoLongerInLine) {
   MAKE_WORLD(world, scarce(16, 1));
   std::vector<Loan> held = take_all_but(world, 0);

@@ -17,6 +17,8 @@ inline constexpr KnownSeed kKnownSeeds[] = {
     {48113904797, "engine: the same, with one receiver"},
     {20261201094670, "simulator: who was paused while it was parked was not known to have kept its place"},
     {77000547874, "simulator: the same"},
+    {3000000461304,
+     "engine: a receive that polled first on an empty ring, filled by then, hid the end behind its data"},
 };
 
 }  // namespace weir::sim
