@@ -120,7 +120,9 @@ ReceiverState::Delivery ReceiverState::accept_result(std::uint32_t slot, const R
 /// and never of an end that was there already (docs/kernel.md). So the socket is asked once, when its data is all told.
 void ReceiverState::look_for_end(std::uint32_t slot) noexcept {
   Connection& connection = connections_[slot];
-  if (!std::exchange(connection.may_hide_end, false) || !os::is_readable(connection.fd)) return;
+  const bool may_hide_end = std::exchange(connection.may_hide_end, false);
+  if (!may_hide_end || !connection.wanted) return;  // the file of one that was stopped may be closed
+  if (!os::is_readable(connection.fd)) return;
   cancel(slot);
   settle(slot);
 }

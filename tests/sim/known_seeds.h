@@ -19,6 +19,7 @@ inline constexpr KnownSeed kKnownSeeds[] = {
     {77000547874, "simulator: the same"},
     {3000000461304,
      "engine: a receive that polled first on an empty ring, filled by then, hid the end behind its data"},
+    {20261201676754, "engine: the end of a connection that was stopped was looked for in a file that was closed"},
 };
 
 }  // namespace weir::sim
